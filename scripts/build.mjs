@@ -1,0 +1,63 @@
+// Bundles the command into dist/: one entry, one chunk for each lazily imported part.
+import { readFile, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..');
+const outdir = join(root, 'dist');
+
+await rm(outdir, { recursive: true, force: true });
+const result = await build({
+  absWorkingDir: root,
+  entryPoints: { main: 'src/cli/main.ts' },
+  outdir,
+  bundle: true,
+  splitting: true,
+  format: 'esm',
+  platform: 'node',
+  target: 'node20',
+  minifySyntax: true,
+  legalComments: 'none',
+  metafile: true,
+  // The native bindings are optional packages, found at run time or not at all.
+  external: ['keytar', '@napi-rs/keyring'],
+  // CommonJS inside the bundle asks for node's own modules through `require`.
+  banner: {
+    js: "import{createRequire as __require}from'node:module';const require=__require(import.meta.url);",
+  },
+  logLevel: 'warning',
+});
+await writeFile(join(outdir, 'THIRD-PARTY-LICENSES.txt'), await licences(result.metafile));
+
+/** The licence text of every package that the bundle took in. */
+async function licences(metafile) {
+  const packages = new Set();
+  for (const file of Object.keys(metafile.inputs)) {
+    const found = /^(.*node_modules\/((?:@[^/]+\/)?[^/]+))\//.exec(file);
+    if (found) packages.add(found[1]);
+  }
+  const texts = [];
+  for (const folder of [...packages].sort()) {
+    const { name, version, license } = JSON.parse(await readFile(join(root, folder, 'package.json'), 'utf8'));
+    const text = await firstOf(folder, [
+      'LICENSE',
+      'LICENSE.md',
+      'license',
+      'LICENSE.txt',
+      'LICENCE',
+      'License',
+    ]);
+    texts.push(`${name} ${version} (${license})\n\n${text ?? 'No licence file in the package.'}`);
+  }
+  return texts.join(`\n\n${'-'.repeat(80)}\n\n`);
+}
+
+async function firstOf(folder, names) {
+  for (const name of names) {
+    try {
+      return await readFile(join(root, folder, name), 'utf8');
+    } catch {}
+  }
+  return undefined;
+}

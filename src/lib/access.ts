@@ -1,0 +1,58 @@
+import type { Secret } from './secret.ts';
+
+/**
+ * "Something that gives access tokens": what the bridge is handed. Implemented by `auth/session.ts` for a
+ * person's sign-in and by `cli` for a token given by hand.
+ */
+export interface AccessTokens {
+  /**
+   * The access token to send now: read, or refreshed when it is about to expire. `undefined` when nobody has
+   * signed in (the server may not want a token at all).
+   *
+   * Throws AppError: `keychain_locked`, `keychain_unavailable`, `vault_failed`, `issuer_unreachable`.
+   */
+  current(): Promise<Secret | undefined>;
+
+  /**
+   * The server refused `rejected` with a 401. Out: another token, refreshed once for all processes.
+   *
+   * Throws AppError: `not_signed_in` (nobody is, or the refresh was refused for good), `token_rejected` (a
+   * token given by hand), `issuer_unreachable` (try later), and those of `current`.
+   */
+  renew(rejected: Secret | undefined): Promise<Secret>;
+}
+
+/** One sign-in under way, started by the bridge for a call that needs it. */
+export interface SignInAttempt {
+  /** The authorization URL to show or open; `undefined` while another process owns the browser window. */
+  readonly url: string | undefined;
+  /** Opens the system's browser at `url`. Out: whether a browser could be started. */
+  openBrowser(): Promise<boolean>;
+  /** Settles when the sign-in does. Rejects with AppError: `sign_in_denied`, `sign_in_timeout` ... */
+  readonly completed: Promise<void>;
+  /** Ends the attempt: listener closed, nothing kept. */
+  cancel(): void;
+}
+
+/** "Something that can sign a person in": what the bridge is handed. */
+export interface SignIn {
+  /**
+   * Starts a sign-in, or joins the one under way in this process or another one.
+   *
+   * Throws AppError: `issuer_unreachable`, `metadata_invalid`, `registration_failed`, `sign_in_denied` (within
+   * the pause after a person cancelled) ...
+   */
+  start(scope?: string): Promise<SignInAttempt>;
+}
+
+/** Who is calling, as an access token proves it. Made by `server/verify`, shown by the `whoami` tool. */
+export interface Identity {
+  readonly issuer: string;
+  readonly subject: string;
+  readonly clientId: string | undefined;
+  readonly scopes: readonly string[];
+  /** Seconds since the epoch; `undefined` when the method of verification does not tell. */
+  readonly expiresAt: number | undefined;
+  /** What `whoami` shows; `sub` and `iss` are always in it. Never a token. */
+  readonly claims: Readonly<Record<string, unknown>>;
+}

@@ -1,0 +1,165 @@
+import http from 'node:http';
+import https from 'node:https';
+import type { LookupFunction } from 'node:net';
+import { AppError, hasCode, reasonOf } from './errors.ts';
+
+/** The sizes and times that bound every exchange (security budgets). Bytes and milliseconds. */
+export const budgets = {
+  /** Metadata, registration and token answers, read by us as a client. */
+  clientBody: 1024 * 1024,
+  clientHeadersMs: 5_000,
+  clientTotalMs: 10_000,
+  /** Userinfo, introspection and key answers, read by us as a protected resource. */
+  providerBody: 256 * 1024,
+  providerTotalMs: 3_000,
+} as const;
+
+export interface RequestOptions {
+  readonly method?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string | Uint8Array | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** Time until the answer's headers are there. 0: no limit. Default 5 s. */
+  readonly headersTimeoutMs?: number;
+}
+
+export interface ReadOptions extends RequestOptions {
+  /** Largest answer accepted. Default 1 MiB. */
+  readonly maxBytes?: number;
+  /** Time for the whole exchange. Default 10 s. */
+  readonly totalTimeoutMs?: number;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: http.IncomingHttpHeaders;
+  readonly body: string;
+}
+
+/**
+ * Our one way out to the network. It follows no redirect, decodes no content coding and never waits without
+ * an end, so that the budgets hold for whatever the other side sends.
+ */
+export interface HttpClient {
+  /** Sends the request; resolves when the answer's headers are there. The caller reads or destroys the stream. */
+  open(url: URL, options?: RequestOptions): Promise<http.IncomingMessage>;
+  /** Sends the request and reads the whole answer as UTF-8. Throws AppError `too_large` or `timeout`. */
+  read(url: URL, options?: ReadOptions): Promise<Answer>;
+  /** Closes idle connections. */
+  close(): void;
+}
+
+export interface HttpClientOptions {
+  readonly userAgent: string;
+  readonly ca?: string | undefined;
+  readonly lookup?: LookupFunction | undefined;
+  /** Most connections to one origin. Default 256. */
+  readonly maxSockets?: number;
+}
+
+export function createHttpClient(options: HttpClientOptions): HttpClient {
+  const agentOptions = {
+    keepAlive: true,
+    maxSockets: options.maxSockets ?? 256,
+    scheduling: 'lifo',
+  } as const;
+  const plain = new http.Agent(agentOptions);
+  const secure = new https.Agent({ ...agentOptions, ...(options.ca ? { ca: options.ca } : {}) });
+
+  function open(url: URL, request: RequestOptions = {}): Promise<http.IncomingMessage> {
+    return new Promise((resolve, reject) => {
+      const headers: Record<string, string | number> = {
+        'user-agent': options.userAgent,
+        'accept-encoding': 'identity',
+        ...request.headers,
+      };
+      if (request.body !== undefined) headers['content-length'] = Buffer.byteLength(request.body);
+      const tls = url.protocol === 'https:';
+      const outgoing = (tls ? https : http).request(url, {
+        method: request.method ?? 'GET',
+        headers,
+        agent: tls ? secure : plain,
+        ...(options.lookup ? { lookup: options.lookup } : {}),
+        ...(request.signal ? { signal: request.signal } : {}),
+      });
+      const limit = request.headersTimeoutMs ?? budgets.clientHeadersMs;
+      const timer = limit > 0 ? setTimeout(() => outgoing.destroy(timedOut(url, limit)), limit) : undefined;
+      outgoing.once('response', (incoming) => {
+        clearTimeout(timer);
+        const coding = incoming.headers['content-encoding'];
+        if (coding && coding !== 'identity') {
+          incoming.destroy();
+          reject(
+            new AppError(
+              'remote_error',
+              `${url.origin} answered with content coding ${coding}, not asked for`,
+            ),
+          );
+        } else resolve(incoming);
+      });
+      outgoing.once('error', (error) => {
+        clearTimeout(timer);
+        reject(error);
+      });
+      outgoing.end(request.body);
+    });
+  }
+
+  async function read(url: URL, request: ReadOptions = {}): Promise<Answer> {
+    const total = request.totalTimeoutMs ?? budgets.clientTotalMs;
+    const maxBytes = request.maxBytes ?? budgets.clientBody;
+    const deadline = new AbortController();
+    const timer = setTimeout(() => deadline.abort(timedOut(url, total)), total);
+    const forward = () => deadline.abort(request.signal?.reason);
+    request.signal?.addEventListener('abort', forward, { once: true });
+    if (request.signal?.aborted) forward();
+    try {
+      const incoming = await open(url, { ...request, signal: deadline.signal });
+      const body = await readAll(incoming, maxBytes, url);
+      return { status: incoming.statusCode ?? 0, headers: incoming.headers, body };
+    } catch (error) {
+      if (deadline.signal.aborted && deadline.signal.reason instanceof AppError) throw deadline.signal.reason;
+      throw error;
+    } finally {
+      clearTimeout(timer);
+      request.signal?.removeEventListener('abort', forward);
+    }
+  }
+
+  const close = () => {
+    plain.destroy();
+    secure.destroy();
+  };
+  return { open, read, close };
+}
+
+/** Reads a stream of at most `maxBytes`; a longer one is cut off at the socket. */
+export async function readAll(incoming: http.IncomingMessage, maxBytes: number, url: URL): Promise<string> {
+  const tooLarge = () => {
+    incoming.destroy();
+    return new AppError('too_large', `${url.origin} answered more than ${maxBytes} bytes`);
+  };
+  if (Number(incoming.headers['content-length'] ?? 0) > maxBytes) throw tooLarge();
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of incoming as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > maxBytes) throw tooLarge();
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+/** What a failed connection means to a person, without "fetch failed". */
+export function describeNetworkError(error: unknown, url: URL): string {
+  if (error instanceof AppError) return error.message;
+  if (hasCode(error, 'ECONNREFUSED')) return `nothing listens at ${url.origin}`;
+  if (hasCode(error, 'ENOTFOUND', 'EAI_AGAIN')) return `the name ${url.hostname} cannot be resolved`;
+  if (hasCode(error, 'ECONNRESET', 'EPIPE')) return `${url.origin} closed the connection`;
+  if (hasCode(error, 'ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH')) return `${url.origin} does not answer`;
+  return `${url.origin} cannot be reached (${reasonOf(error)})`;
+}
+
+function timedOut(url: URL, ms: number): AppError {
+  return new AppError('timeout', `${url.origin} did not answer within ${ms / 1000} s`);
+}

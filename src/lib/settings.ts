@@ -1,0 +1,68 @@
+import type { Secret } from './secret.ts';
+
+/**
+ * The settings as the rooms see them: parsed and validated once, at the edge (`cli/settings`), from flag,
+ * variable, configuration file and default, in that order; frozen. Each room is handed its own slice.
+ */
+
+export type RemoteTransport = 'auto' | 'http' | 'sse';
+
+/** Reaching one remote MCP server. */
+export interface RemoteSettings {
+  /** The MCP endpoint, as the user gave it. */
+  readonly server: URL;
+  readonly transport: RemoteTransport;
+  /** Further request headers (`--header`), never `authorization`. Lower-case names. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** The longest silent call. Milliseconds. */
+  readonly timeoutMs: number;
+  /** The largest message in either direction. Bytes. */
+  readonly maxMessageBytes: number;
+}
+
+/** Signing in to one protected resource. */
+export interface SignInSettings {
+  readonly server: URL;
+  readonly profile: string;
+  readonly clientId: string | undefined;
+  readonly clientSecret: Secret | undefined;
+  /** Space separated; `undefined`: what the server asks for. */
+  readonly scope: string | undefined;
+  /** RFC 8707 resource indicator; `none`: the parameter is left out; `undefined`: the one of the metadata. */
+  readonly resource: string | undefined;
+  readonly authParams: Readonly<Record<string, string>>;
+  /** URL or file of authorization server metadata, for a provider without discovery. */
+  readonly metadata: string | undefined;
+  readonly redirectHost: '127.0.0.1' | 'localhost' | '[::1]';
+  /** `undefined`: a free port, or that of an earlier registration. */
+  readonly redirectPort: number | undefined;
+  readonly assumePkce: boolean;
+  readonly switchAccount: boolean;
+  readonly allowHttp: readonly string[];
+}
+
+export type VerifyMethod = 'auto' | 'jwt' | 'userinfo' | 'introspection';
+
+/** The protected whoami server. */
+export interface ServerSettings {
+  readonly host: string;
+  /** 0: any free port. */
+  readonly port: number;
+  /** The authorization server's issuer identifier; `undefined` with `noAuth` only. */
+  readonly issuer: string | undefined;
+  readonly metadata: string | undefined;
+  readonly userinfoUrl: string | undefined;
+  readonly verify: VerifyMethod;
+  /** Expected audience; `undefined`: the server's own resource URIs. */
+  readonly audience: string | undefined;
+  /** Scopes every call needs; `undefined`: the default for the kind of provider; empty: none. */
+  readonly requiredScope: readonly string[] | undefined;
+  readonly publicUrl: URL | undefined;
+  readonly allowOrigin: readonly string[];
+  /** How long a positive verdict may serve while the provider fails. Milliseconds; 0: not at all. */
+  readonly staleMs: number;
+  readonly maxSessions: number;
+  /** Pause between "not ready" and the end of accepting, at SIGTERM. Milliseconds. */
+  readonly drainDelayMs: number;
+  readonly noAuth: boolean;
+}
