@@ -1,0 +1,72 @@
+import { existsSync } from 'node:fs';
+import type { Readable, Writable } from 'node:stream';
+import envPaths from 'env-paths';
+import { type Environment, type Machine, missingSessionVariables } from '../lib/desktop.ts';
+import { hasCode } from '../lib/errors.ts';
+import { createHttpClient, type HttpClient } from '../lib/http.ts';
+import { createLog, type Log, type LogLevel } from '../lib/log.ts';
+import { userAgent } from '../lib/version.ts';
+import { listenForSignals, type Signals } from './signals.ts';
+
+/** The edges of the process that a command may touch. Everything else it is handed, or it is a room's. */
+export interface Context {
+  readonly environment: Environment;
+  /** Makes a variable visible to native code: the session bus that a desktop client left out (vault). */
+  setEnvironment(name: string, value: string): void;
+  readonly platform: NodeJS.Platform;
+  readonly stdin: Readable & { readonly isTTY?: boolean; readonly fd?: number };
+  readonly stdout: Writable & { readonly isTTY?: boolean };
+  readonly stderr: Writable & { readonly isTTY?: boolean; readonly columns?: number };
+  readonly signals: Signals;
+  /** Folder of config.json, the index and the catalogues. */
+  readonly configDir: string;
+  readonly http: HttpClient;
+  now(): number;
+  log(level: LogLevel, format?: 'text' | 'json'): Log;
+  print(text: string): void;
+  say(text: string): void;
+}
+
+/** What a command gives back: the process's exit code. */
+export type ExitCode = number;
+
+/** Variables that hold secrets: read once, then taken out of what child processes would inherit. */
+const secretVariables = ['MCP_WHOAMI_TOKEN', 'MCP_WHOAMI_CLIENT_SECRET', 'MCP_WHOAMI_PASSPHRASE'];
+
+export function systemContext(): Context {
+  Object.assign(process.env, missingSessionVariables(thisMachine(process.env)));
+  const environment = { ...process.env };
+  for (const name of secretVariables) delete process.env[name];
+  // A reader of our output that went away is the end of the output, not a crash.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', endQuietly);
+  return {
+    environment,
+    setEnvironment: (name, value) => {
+      environment[name] = value;
+      process.env[name] = value;
+    },
+    platform: process.platform,
+    stdin: process.stdin,
+    stdout: process.stdout,
+    stderr: process.stderr,
+    signals: listenForSignals(process),
+    configDir: environment.MCP_WHOAMI_CONFIG_DIR || envPaths('mcp-whoami', { suffix: '' }).config,
+    http: createHttpClient({ userAgent }),
+    now: Date.now,
+    log: (level, format = 'text') =>
+      createLog({ level, format, write: (line) => void process.stderr.write(line) }),
+    print: (text) => void process.stdout.write(`${text}\n`),
+    say: (text) => void process.stderr.write(`${text}\n`),
+  };
+}
+
+function endQuietly(error: Error): void {
+  if (!hasCode(error, 'EPIPE', 'ERR_STREAM_DESTROYED')) throw error;
+}
+
+const thisMachine = (environment: Environment): Machine => ({
+  platform: process.platform,
+  environment,
+  uid: process.getuid?.(),
+  exists: existsSync,
+});

@@ -1,0 +1,115 @@
+import { AppError } from '../../lib/errors.ts';
+import { Secret } from '../../lib/secret.ts';
+import { display, nearest } from '../../lib/text.ts';
+
+/** One setting: how it is named on each level, how its text is read, and what the help says. */
+export interface Option<T> {
+  /** The flag's name without dashes; absent for what must never be on a command line. */
+  readonly flag?: string;
+  /** Placeholder of the flag's value in the help; absent: a switch. */
+  readonly value?: string;
+  /** Environment variables, the first one set wins. An empty one counts as unset. */
+  readonly variables?: readonly string[];
+  /** The member of the configuration file; absent: not settable there. */
+  readonly member?: string;
+  /** The flag may be given several times; comma separated in a variable. */
+  readonly repeatable?: boolean;
+  readonly help: string;
+  /** In: the texts given (one, or several when repeatable) and the name to blame. Throws AppError `usage`. */
+  read(texts: readonly string[], from: string): T;
+}
+
+type Common = Pick<Option<unknown>, 'flag' | 'value' | 'variables' | 'member' | 'help'>;
+
+const wrong = (from: string, text: string, wanted: string, hint?: string) =>
+  new AppError('usage', `${from}: "${display(text, 80)}" is not ${wanted}`, { hint });
+
+const last = (texts: readonly string[]) => texts.at(-1) ?? '';
+
+/** A text that is taken as it is. */
+export const text = (common: Common): Option<string> => ({ ...common, read: last });
+
+/** A value that must not be shown. */
+export const secret = (common: Common): Option<Secret> => ({
+  ...common,
+  read: (texts) => new Secret(last(texts)),
+});
+
+/** A flag without a value; as a variable `1`, `true`, `yes`, `0`, `false`, `no`. */
+export const toggle = (common: Omit<Common, 'value'>): Option<boolean> => ({
+  ...common,
+  read(texts, from) {
+    const given = last(texts).toLowerCase();
+    if (['1', 'true', 'yes', 'on'].includes(given)) return true;
+    if (['0', 'false', 'no', 'off'].includes(given)) return false;
+    throw wrong(from, given, 'one of true, false');
+  },
+});
+
+/** One word of a list. */
+export const oneOf = <const W extends string>(words: readonly W[], common: Common): Option<W> => ({
+  ...common,
+  read(texts, from) {
+    const given = last(texts);
+    const found = words.find((word) => word === given);
+    if (found !== undefined) return found;
+    const near = nearest(given, words);
+    throw wrong(from, given, `one of ${words.join(', ')}`, near && `did you mean ${near}?`);
+  },
+});
+
+/** A whole number within bounds, both included. */
+export const integer = (min: number, max: number, common: Common): Option<number> => ({
+  ...common,
+  read(texts, from) {
+    const given = last(texts);
+    const number = /^\d{1,12}$/.test(given) ? Number(given) : Number.NaN;
+    if (!(number >= min && number <= max)) throw wrong(from, given, `a number from ${min} to ${max}`);
+    return number;
+  },
+});
+
+/** A number of seconds, fractions allowed, read as milliseconds. */
+export const seconds = (min: number, max: number, common: Common): Option<number> => ({
+  ...common,
+  read(texts, from) {
+    const given = last(texts);
+    const number = /^\d{1,9}(\.\d{1,3})?$/.test(given) ? Number(given) : Number.NaN;
+    if (!(number >= min && number <= max))
+      throw wrong(from, given, `a number of seconds from ${min} to ${max}`);
+    return Math.round(number * 1000);
+  },
+});
+
+/** An absolute http or https URL without user part or fragment. */
+export const webUrl = (common: Common): Option<URL> => ({
+  ...common,
+  read: (texts, from) => readWebUrl(last(texts), from),
+});
+
+export function readWebUrl(given: string, from: string): URL {
+  const hint = /^[\w.-]+(:\d+)?(\/|$)/.test(given)
+    ? `write it whole: https://${display(given, 80)}`
+    : undefined;
+  if (!URL.canParse(given)) throw wrong(from, given, 'a URL', hint);
+  const url = new URL(given);
+  if (url.protocol !== 'https:' && url.protocol !== 'http:')
+    throw wrong(from, given, 'an http or https URL', hint);
+  if (url.username || url.password) throw wrong(from, redactUser(url), 'allowed: it carries a user name');
+  if (url.hash) throw wrong(from, given, 'allowed: it has a fragment');
+  return url;
+}
+
+function redactUser(url: URL): string {
+  return `${url.protocol}//…@${url.host}${url.pathname}`;
+}
+
+/** Several texts, each checked. */
+export const several = <T>(
+  each: (text: string, from: string) => T,
+  common: Common,
+): Option<readonly T[]> => ({
+  ...common,
+  repeatable: true,
+  read: (texts, from) => texts.map((one) => each(one, from)),
+});
