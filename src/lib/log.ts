@@ -1,4 +1,5 @@
 import { AppError, reasonOf } from './errors.ts';
+import { Secret } from './secret.ts';
 import { display } from './text.ts';
 
 export const logLevels = ['error', 'warn', 'info', 'debug'] as const;
@@ -67,5 +68,6 @@ function textOf(value: unknown): string {
   }
   if (value instanceof AppError) return `${value.code}: ${value.message}`;
   if (value instanceof Error) return reasonOf(value);
-  return typeof value === 'object' && value !== null ? JSON.stringify(value) : String(value);
+  if (value instanceof Secret || typeof value !== 'object' || value === null) return String(value);
+  return JSON.stringify(value);
 }
