@@ -1,0 +1,61 @@
+import { connect, createServer, type Socket } from 'node:net';
+import type { Lock } from './vault.ts';
+
+/** The system codes that say: somebody listens there already. */
+export const takenCodes = ['EADDRINUSE', 'EACCES', 'EEXIST', 'EBUSY'];
+
+/** Listens at `address`: while the promise's lock is not released, nobody else can. Rejects with the system's error. */
+export function listenAt(address: string): Promise<Lock> {
+  return new Promise((resolve, reject) => {
+    const waiting = new Set<Socket>();
+    const server = createServer((socket) => {
+      waiting.add(socket);
+      socket.on('error', () => {});
+      socket.once('close', () => waiting.delete(socket));
+      socket.resume();
+    });
+    let released: Promise<void> | undefined;
+    const release = () =>
+      new Promise<void>((done) => {
+        server.close(() => done());
+        for (const socket of waiting) socket.destroy();
+      });
+    server.once('error', reject);
+    server.listen({ path: address, exclusive: true }, () => {
+      server.removeListener('error', reject);
+      server.on('error', () => {});
+      // A lock that is held is no reason for a process to stay.
+      server.unref();
+      resolve({ release: () => (released ??= release()) });
+    });
+  });
+}
+
+/** Resolves when whoever listens at `address` has let go or died, when nobody does, or after `limitMs`. */
+export function holdersEnd(address: string, limitMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    const socket = connect(address);
+    const timer = setTimeout(() => socket.destroy(), limitMs);
+    socket.on('error', () => {});
+    socket.once('close', () => {
+      clearTimeout(timer);
+      resolve();
+    });
+    socket.resume();
+  });
+}
+
+/** True when somebody listens at `address`: it was connected to, or its queue is full. */
+export function isHeld(address: string): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(address, () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EAGAIN') resolve(true);
+      else if (error.code === 'ECONNREFUSED' || error.code === 'ENOENT') resolve(false);
+      else reject(error);
+    });
+  });
+}

@@ -1,0 +1,50 @@
+import { createHash } from 'node:crypto';
+import { realpath } from 'node:fs/promises';
+import { userInfo } from 'node:os';
+import { hasCode } from '../lib/errors.ts';
+import { listenAt, takenCodes } from './lock-socket.ts';
+import { createSocketFiles } from './socket-files.ts';
+import type { Lock } from './vault.ts';
+
+/** One try at a lock: it is ours, or the address of the socket whose end is worth waiting for. */
+export type Attempt = { readonly lock: Lock } | { readonly holder: string };
+
+export interface Turnstile {
+  attempt(): Promise<Attempt>;
+}
+
+/**
+ * The lock `name` of the users of `configDir`, by the platform's best means.
+ *
+ * Linux: a socket in the abstract namespace. Windows: a named pipe. Both vanish with their process and leave
+ * nothing behind. macOS and the others, and a Node too old to know abstract sockets (before 20.10): socket files.
+ */
+export async function createTurnstile(
+  configDir: string,
+  name: string,
+  platform: NodeJS.Platform,
+): Promise<Turnstile> {
+  const folder = await realpath(configDir);
+  const id = createHash('sha256')
+    .update(JSON.stringify([userInfo().uid, folder, name]))
+    .digest('hex')
+    .slice(0, 24);
+  if (platform === 'win32') return byName(`\\\\.\\pipe\\mcp-whoami-${userInfo().username}-${id}`);
+  const files = () => createSocketFiles(folder, id);
+  return platform === 'linux' ? byName(`\0mcp-whoami-${id}`, files) : files();
+}
+
+/** A namespace in which an address is free or taken, and free again once its process is gone. */
+function byName(address: string, fallback?: () => Turnstile): Turnstile {
+  return {
+    async attempt() {
+      try {
+        return { lock: await listenAt(address) };
+      } catch (error) {
+        if (hasCode(error, ...takenCodes)) return { holder: address };
+        if (fallback && hasCode(error, 'EINVAL')) return fallback().attempt();
+        throw error;
+      }
+    },
+  };
+}
