@@ -88,7 +88,7 @@ export function register(
       grant_types: ['authorization_code', 'refresh_token', 'urn:ietf:params:oauth:grant-type:device_code'],
       ...metadata,
     },
-    oauth.None(),
+    metadata.token_endpoint_auth_method === 'client_secret_post' ? oauth.ClientSecretPost() : oauth.None(),
     insecure,
   );
 }
