@@ -22,6 +22,8 @@ export interface IndexEntry {
   /** The issuer refused the refresh for good: only a new sign-in helps. */
   readonly dead?: boolean | undefined;
   readonly store: StoreKind;
+  /** Which binding wrote it into the keychain. Told by the vault: what `put` is given here is not kept. */
+  readonly binding?: BindingName | undefined;
   readonly savedAt: number;
 }
 

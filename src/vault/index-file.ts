@@ -75,6 +75,11 @@ export function openIndex(configDir: string, locks: Locks, log: Log): IndexFile 
     }
   }
 
+  async function list(): Promise<IndexEntry[]> {
+    const { entries, places } = await read();
+    return [...entries.values()].map((entry) => ({ ...entry, ...whereabouts(entry, places.get(entry.key)) }));
+  }
+
   const cannot = (what: string, cause: unknown) =>
     new AppError('vault_failed', `cannot ${what} ${path}: ${reasonOf(cause)}`, {
       hint: 'make the folder yours again, or name another one in MCP_WHOAMI_CONFIG_DIR',
@@ -82,8 +87,8 @@ export function openIndex(configDir: string, locks: Locks, log: Log): IndexFile 
     });
 
   return {
-    list: async () => [...(await read()).entries.values()],
-    get: async (key) => (await read()).entries.get(key),
+    list,
+    get: async (key) => (await list()).find((entry) => entry.key === key),
     put: (entry) => change(({ entries }) => void entries.set(entry.key, entry)),
     remove: (key) => change(({ entries }) => void entries.delete(key)),
     place: async (key) => (await read()).places.get(key),
@@ -112,12 +117,20 @@ function parse(text: string): Content {
   };
 }
 
+/** The vault knows better than the one who wrote the sign-in. */
+const whereabouts = (entry: IndexEntry, place: Place | undefined) => ({
+  store: place?.store ?? entry.store,
+  binding: place?.binding,
+});
+
 const membersOf = (value: unknown): [string, JsonObject][] =>
   isObject(value)
     ? Object.entries(value).filter((pair): pair is [string, JsonObject] => isObject(pair[1]))
     : [];
 
 function print({ entries, places }: Content): string {
-  const signIns = Object.fromEntries([...entries].map(([key, { key: _, ...rest }]) => [key, rest]));
+  const signIns = Object.fromEntries(
+    [...entries].map(([key, { key: _key, binding: _binding, ...rest }]) => [key, rest]),
+  );
   return `${JSON.stringify({ version: 1, signIns, stored: Object.fromEntries(places) }, undefined, 2)}\n`;
 }
