@@ -10,7 +10,7 @@ const outdir = join(root, 'dist');
 await rm(outdir, { recursive: true, force: true });
 const result = await build({
   absWorkingDir: root,
-  entryPoints: { main: 'src/cli/main.ts' },
+  entryPoints: { main: 'src/cli/main.ts', 'keychain-worker': 'src/vault/keychain/worker.ts' },
   outdir,
   bundle: true,
   splitting: true,
