@@ -3,7 +3,7 @@ import { createServer, type RequestListener, type Server } from 'node:http';
 import { join } from 'node:path';
 import type * as Library from 'oidc-provider';
 import type { Provider } from 'oidc-provider';
-import { AppError, asAppError, hasCode } from '../lib/errors.ts';
+import { AppError, hasCode } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import { display } from '../lib/text.ts';
 import { isLoopbackHost } from '../lib/url.ts';
@@ -27,7 +27,7 @@ const mount = '/oidc';
  * `internal` (the state folder cannot be read or written).
  */
 export async function openDemoProvider(options: DemoProviderOptions): Promise<DemoProvider> {
-  const { log, stateDir } = options;
+  const { log } = options;
   if (!isLoopbackHost(options.host)) {
     throw new AppError(
       'usage',
@@ -38,21 +38,10 @@ export async function openDemoProvider(options: DemoProviderOptions): Promise<De
     );
   }
   const unquiet = quietLibrary(log);
-  let store: Awaited<ReturnType<typeof openProviderStore>>;
-  let keys: Awaited<ReturnType<typeof loadKeys>>;
-  let library: typeof Library;
-  try {
-    library = await import('oidc-provider');
-    keys = await loadKeys(join(stateDir, 'keys.json'), log);
-    store = await openProviderStore(join(stateDir, 'state.json'), log);
-  } catch (error) {
+  const { library, keys, store } = await load(options).catch((error: unknown) => {
     unquiet();
-    throw asAppError(
-      error,
-      'internal',
-      `the state of the demo authorization server cannot be kept in ${stateDir}`,
-    );
-  }
+    throw error;
+  });
   const server = createServer();
   try {
     const origin = await listen(server, options);
@@ -92,6 +81,20 @@ export async function openDemoProvider(options: DemoProviderOptions): Promise<De
     await store.close();
     unquiet();
     throw error;
+  }
+}
+
+/** The library, which takes a fifth of a second to load and is wanted by few commands, and what we remember. */
+async function load({ stateDir, log }: DemoProviderOptions) {
+  const library: typeof Library = await import('oidc-provider');
+  try {
+    const keys = await loadKeys(join(stateDir, 'keys.json'), log);
+    return { library, keys, store: await openProviderStore(join(stateDir, 'state.json'), log) };
+  } catch (cause) {
+    throw new AppError('internal', `the demo authorization server cannot keep its state in ${stateDir}`, {
+      hint: 'make this folder writable, or name another configuration folder with MCP_WHOAMI_CONFIG_DIR',
+      cause,
+    });
   }
 }
 

@@ -33,12 +33,7 @@ ${permissions(view)
   .map(([what, detail]) => `<li>${icons.check}<span>${what}<span>${detail}</span></span></li>`)
   .join('\n')}
 </ul>
-<dl>
-<div><dt>Application</dt><dd>${name}</dd></div>
-${application.publisher ? `<div><dt>Published at</dt><dd>${escapeHtml(application.publisher)}</dd></div>` : ''}
-${application.returnsTo ? `<div><dt>Answer goes to</dt><dd>${escapeHtml(application.returnsTo)}</dd></div>` : ''}
-${view.resources.map((resource) => `<div><dt>For use at</dt><dd>${escapeHtml(display(resource, 120))}</dd></div>`).join('\n')}
-</dl>
+${details(view)}
 ${warning(application)}
 <div class="actions">
 <button class="button" name="decision" value="deny">Deny</button>
@@ -46,6 +41,18 @@ ${warning(application)}
 </div>
 </form>`,
   };
+}
+
+function details({ application, resources }: ConsentView): string {
+  const rows = [
+    ['Published at', application.publisher],
+    ['Answer goes to', application.returnsTo],
+    ...resources.map((resource) => ['For use at', display(resource, 120)]),
+  ].filter(([, value]) => value !== undefined);
+  if (rows.length === 0) return '';
+  return `<dl>
+${rows.map(([what, value]) => `<div><dt>${what}</dt><dd>${escapeHtml(value)}</dd></div>`).join('\n')}
+</dl>`;
 }
 
 function permissions({ user, scopes }: ConsentView): [string, string][] {

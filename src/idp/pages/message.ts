@@ -30,7 +30,6 @@ export function homePage(issuer: string): Page {
 <p class="lead">It lets ${escapeHtml(people)} sign in to the whoami server, so that you can see the whole journey without an account anywhere.</p>
 <dl>
 <div><dt>Issuer</dt><dd>${escapeHtml(issuer)}</dd></div>
-<div><dt>Standards</dt><dd>OAuth 2.1, OpenID Connect</dd></div>
 </dl>
 <p class="lead">There is nothing to do here: a sign-in starts in the application that wants one.</p>`,
   };

@@ -24,7 +24,7 @@ export function signInPage(view: SignInView): Page {
 <div class="stack">
 ${demoUsers.map((user) => accountButton(user, user.id === view.current)).join('\n')}
 </div>
-<div class="note">${icons.info}<span>This is a demo: no password is asked, and both people are made up. Never use it for anything real.</span></div>
+<div class="note">${icons.info}<span>This is a demo: nobody is asked for a password, and both people are made up.</span></div>
 <div class="center"><button class="link" name="decision" value="deny">Cancel</button></div>
 </form>`,
   };

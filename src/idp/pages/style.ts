@@ -41,7 +41,7 @@ body {
 }
 h1 { margin: 0 0 8px; font-size: 24px; line-height: 1.25; font-weight: 650; letter-spacing: -0.012em; text-wrap: balance; }
 p { margin: 0 0 16px; }
-.lead { color: var(--muted); margin-bottom: 20px; }
+.lead { color: var(--muted); margin-bottom: 20px; text-wrap: pretty; }
 .lead strong { color: var(--text); font-weight: 600; }
 form { margin: 0; }
 button { font: inherit; color: inherit; cursor: pointer; }
@@ -57,7 +57,8 @@ button.account:hover { background: var(--accent-soft); border-color: var(--accen
 .account svg { width: 18px; height: 18px; flex: none; color: var(--muted); }
 .who { flex: 1; min-width: 0; display: grid; line-height: 1.35; }
 .who b { font-weight: 600; }
-.who span { color: var(--muted); font-size: 14px; overflow: hidden; text-overflow: ellipsis; }
+.who > * { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+.who span { color: var(--muted); font-size: 14px; }
 .avatar {
   width: 42px; height: 42px; flex: none; display: grid; place-items: center; border-radius: 50%;
   color: #ffffff; font-weight: 600; font-size: 18px;
@@ -65,20 +66,21 @@ button.account:hover { background: var(--accent-soft); border-color: var(--accen
 .avatar-alice { background: linear-gradient(140deg, #6d5ae6, #4338ca); }
 .avatar-bob { background: linear-gradient(140deg, #0f8a8a, #0b5f73); }
 .now { padding: 1px 8px; border-radius: 999px; background: var(--good-soft); color: var(--good); font-size: 12px; font-weight: 600; }
-.chosen { padding: 10px 12px; background: var(--soft); margin-bottom: 20px; }
+.chosen { padding: 10px 12px; background: var(--soft); margin: 16px 0 20px; gap: 12px; }
 .chosen .avatar { width: 36px; height: 36px; font-size: 16px; }
-.facts { margin: 0 0 20px; padding: 0; list-style: none; display: grid; gap: 12px; }
+.facts { margin: 0 0 20px; padding: 0; list-style: none; display: grid; gap: 10px; }
 .facts li { display: flex; gap: 12px; align-items: flex-start; line-height: 1.4; }
 .facts svg { width: 20px; height: 20px; flex: none; margin-top: 1px; color: var(--good); }
 .facts span span { display: block; color: var(--muted); font-size: 14px; }
 h2 { margin: 0 0 12px; font-size: 14px; font-weight: 600; color: var(--muted); }
 dl { margin: 0 0 20px; padding: 14px 16px; border: 1px solid var(--line); border-radius: 12px; background: var(--soft); font-size: 14px; }
-dl div { display: flex; gap: 16px; justify-content: space-between; padding: 3px 0; }
+dl div { display: flex; flex-wrap: wrap; column-gap: 16px; padding: 3px 0; }
 dt { color: var(--muted); flex: none; }
-dd { margin: 0; text-align: right; min-width: 0; overflow-wrap: anywhere; font-weight: 500; }
+dd { margin: 0 0 0 auto; text-align: right; min-width: 0; overflow-wrap: anywhere; font-weight: 500; }
 .note { display: flex; gap: 10px; padding: 12px 14px; border-radius: 12px; border: 1px solid var(--note-line);
-  background: var(--note-soft); color: var(--note); font-size: 14px; line-height: 1.45; margin: 20px 0; }
+  background: var(--note-soft); color: var(--note); font-size: 14px; line-height: 1.45; margin: 20px 0 12px; text-wrap: pretty; }
 .note svg { width: 18px; height: 18px; flex: none; margin-top: 1px; }
+.note + .actions { margin-top: 20px; }
 .actions { display: grid; grid-template-columns: 1fr 1fr; gap: 10px; }
 .actions.single { grid-template-columns: 1fr; }
 .button { width: 100%; min-height: 46px; padding: 10px 16px; border-radius: 12px; border: 1px solid var(--line); background: var(--card); font-weight: 600; }
@@ -99,7 +101,7 @@ label { display: block; margin-bottom: 6px; font-weight: 600; font-size: 14px; }
   color: var(--text); text-align: center; text-transform: uppercase; letter-spacing: 0.16em;
   font: 600 22px/1.2 ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace;
 }
-.code-input::placeholder { color: var(--muted); opacity: 0.55; }
+.code-input::placeholder { color: var(--muted); opacity: 0.8; }
 .code-shown {
   margin: 0 0 20px; padding: 18px 8px; border: 1px dashed var(--muted); border-radius: 12px; background: var(--soft); text-align: center;
   font: 650 28px/1.2 ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace; letter-spacing: 0.12em;
@@ -107,11 +109,13 @@ label { display: block; margin-bottom: 6px; font-weight: 600; font-size: 14px; }
 .problem { margin: 0 0 16px; padding: 10px 14px; border-radius: 12px; background: var(--bad-soft); color: var(--bad); font-size: 14px; font-weight: 500; }
 .detail { padding: 12px 14px; border-radius: 12px; background: var(--soft); border: 1px solid var(--line); text-align: left;
   font: 13px/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace; overflow-wrap: anywhere; color: var(--muted); }
-footer { max-width: 440px; color: var(--muted); font-size: 13px; text-align: center; }
+footer { max-width: 440px; color: var(--muted); font-size: 13px; text-align: center; text-wrap: balance; }
 @media (max-width: 480px) {
   body { justify-content: flex-start; padding: 16px 12px 24px; }
   .card { padding: 24px 20px; }
   h1 { font-size: 22px; }
+  .account { padding: 14px; gap: 12px; }
+  .chosen { padding: 10px 4px 10px 12px; }
 }
 @media (forced-colors: active) { .avatar, .badge, .tag { border: 1px solid; } }
 @media (prefers-reduced-motion: reduce) { .account { transition: none; } }

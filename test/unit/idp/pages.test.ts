@@ -1,3 +1,4 @@
+import * as oauth from 'openid-client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createCookieJar } from '../../../src/idp/cookies.ts';
 import { headingOf, parseForms } from '../../../src/idp/forms.ts';
@@ -16,6 +17,7 @@ function openBrowser() {
   let here = new URL('about:blank');
   let answer = new Response();
   let html = '';
+  let end = '';
   const go = async (url: URL, body?: URLSearchParams): Promise<string> => {
     here = url;
     answer = await fetch(url, {
@@ -29,7 +31,9 @@ function openBrowser() {
     const location = answer.headers.get('location');
     if (!location) return headingOf(html);
     const next = new URL(location, here);
-    return next.origin === here.origin ? go(next) : `-> ${next.searchParams.get('error') ?? 'code'}`;
+    if (next.origin === here.origin) return go(next);
+    end = next.href;
+    return `-> ${next.searchParams.get('error') ?? 'code'}`;
   };
   const press = (name: string, value: string, change: (form: URLSearchParams) => void = () => {}) => {
     const form = parseForms(html)[0];
@@ -45,6 +49,8 @@ function openBrowser() {
     go,
     press,
     html: () => html,
+    /** Where the last sign-in led to: the redirect URI with its answer. */
+    end: () => end,
     status: () => answer.status,
     header: (name: string) => answer.headers.get(name) ?? '',
   };
@@ -52,17 +58,16 @@ function openBrowser() {
 
 async function start(parameters: Record<string, string> = {}, metadata: Record<string, unknown> = {}) {
   const client = await register(world, metadata);
-  const again = async (more: Record<string, string> = {}) =>
-    (
-      await request(client, {
-        redirect_uri: world.redirects.uri,
-        scope: allScopes,
-        resource,
-        ...parameters,
-        ...more,
-      })
-    ).url;
-  return { url: await again(), again };
+  const ask = (more: Record<string, string> = {}) =>
+    request(client, {
+      redirect_uri: world.redirects.uri,
+      scope: allScopes,
+      resource,
+      ...parameters,
+      ...more,
+    });
+  const again = async (more: Record<string, string> = {}) => (await ask(more)).url;
+  return { client, ask, again, url: await again() };
 }
 
 describe('the sign-in and consent pages', () => {
@@ -164,6 +169,19 @@ describe('the sign-in and consent pages', () => {
     await browser.press('account', 'alice');
     expect(await browser.press('decision', 'allow')).toBe('-> code');
     await browser.go(await again({ scope: 'openid email' }));
+    expect(await browser.press('account', 'alice')).toMatch(/^Allow /);
+  });
+
+  it('ask again after the application has signed out', async () => {
+    const { client, ask, again } = await start();
+    const browser = openBrowser();
+    const { url, exchange } = await ask({ prompt: 'consent' });
+    await browser.go(url);
+    await browser.press('account', 'alice');
+    await browser.press('decision', 'allow');
+    const tokens = await exchange(browser.end());
+    await browser.go(await again());
+    await oauth.tokenRevocation(client, tokens.refresh_token ?? '');
     expect(await browser.press('account', 'alice')).toMatch(/^Allow /);
   });
 

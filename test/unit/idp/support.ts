@@ -19,16 +19,16 @@ export interface Redirects {
 }
 
 /** A loopback listener such as a native app has (RFC 8252 7.3). */
-export async function listenForRedirects(path = '/callback'): Promise<Redirects> {
+export async function listenForRedirects(path = '/callback', host = '127.0.0.1'): Promise<Redirects> {
   const seen: string[] = [];
   const server = createServer((req, res) => {
     seen.push(req.url ?? '');
     res.setHeader('content-type', 'text/html');
     res.end('<!doctype html><title>back</title><h1>Back in the application</h1>');
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', () => resolve()));
+  await new Promise<void>((resolve) => server.listen(0, host, () => resolve()));
   return {
-    uri: `http://127.0.0.1:${(server.address() as AddressInfo).port}${path}`,
+    uri: `http://${host.includes(':') ? `[${host}]` : host}:${(server.address() as AddressInfo).port}${path}`,
     seen,
     close: () =>
       new Promise((resolve) => {
