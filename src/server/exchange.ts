@@ -1,0 +1,117 @@
+import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
+import type { Site } from './address.ts';
+
+/** One request on its way through the guards, with what they have found out about it. */
+export interface Exchange {
+  readonly req: IncomingMessage;
+  readonly res: ServerResponse;
+  /** The path without the query. */
+  readonly path: string;
+  readonly query: string;
+  readonly site: Site;
+  /** What a browser page may read of the answer: the admitted Origin, `*` on public documents, or nothing. */
+  readonly readableBy: string | undefined;
+}
+
+/** Methods and headers of the MCP transports that pages may use; `*` would not cover Authorization. */
+const allowedMethods = 'GET, POST, DELETE, OPTIONS';
+const allowedHeaders = [
+  'Authorization',
+  'Content-Type',
+  'Accept',
+  'Last-Event-ID',
+  'Mcp-Session-Id',
+  'MCP-Protocol-Version',
+  'Mcp-Method',
+  'Mcp-Name',
+];
+const exposedHeaders = 'Mcp-Session-Id, WWW-Authenticate, MCP-Protocol-Version, Retry-After';
+/** Largest unread request body that is worth a connection: more, or slower, and the socket goes. */
+const lingerBytes = 64 * 1024 * 1024;
+const lingerMs = 2_000;
+
+/** Headers that let a page read an answer (Fetch, CORS protocol), errors included. */
+export function corsHeaders({ readableBy }: Exchange): OutgoingHttpHeaders {
+  if (readableBy === undefined) return {};
+  const headers: OutgoingHttpHeaders = {
+    'access-control-allow-origin': readableBy,
+    'access-control-expose-headers': exposedHeaders,
+  };
+  if (readableBy !== '*') headers.vary = 'Origin';
+  return headers;
+}
+
+/** Answers with a whole body. */
+export function answer(x: Exchange, status: number, headers: OutgoingHttpHeaders, body: string): void {
+  if (x.readableBy !== undefined) Object.assign(headers, corsHeaders(x));
+  headers['content-length'] = Buffer.byteLength(body);
+  x.res.writeHead(status, headers);
+  x.res.end(body);
+}
+
+/** Answers with JSON that no cache keeps. */
+export function answerJson(
+  x: Exchange,
+  status: number,
+  value: unknown,
+  headers: OutgoingHttpHeaders = {},
+): void {
+  headers['content-type'] = 'application/json';
+  headers['cache-control'] ??= 'no-store';
+  answer(x, status, headers, JSON.stringify(value));
+}
+
+/**
+ * Answers with an error, `{error, error_description}` (RFC 6749 5.2 in form). The request's body may still be
+ * on its way: it is read and thrown away for a moment, so that the client gets to see the answer.
+ */
+export function refuse(
+  x: Exchange,
+  status: number,
+  error: string,
+  description: string,
+  headers: OutgoingHttpHeaders = {},
+): void {
+  answerJson(x, status, { error, error_description: description }, headers);
+  linger(x.req);
+}
+
+/** The answer to a method that the path does not know. */
+export function refuseMethod(x: Exchange, allow: string): void {
+  refuse(x, 405, 'method_not_allowed', `Allowed here: ${allow}`, { allow });
+}
+
+/** Discards what is left of the request, within bounds; beyond them the connection is cut. */
+export function linger(req: IncomingMessage): void {
+  const { headers } = req;
+  const declared = Number(headers['content-length'] ?? 0);
+  if (req.complete || (declared <= 65_536 && headers['transfer-encoding'] === undefined)) return;
+  const cut = () => {
+    if (!req.complete) req.socket.destroy();
+  };
+  const timer = setTimeout(cut, lingerMs).unref();
+  let seen = 0;
+  req.on('data', (chunk: Buffer) => {
+    seen += chunk.length;
+    if (seen > lingerBytes) cut();
+  });
+  req.once('close', () => clearTimeout(timer));
+}
+
+/** The end of a preflight request: what a page of an admitted origin may send. */
+export function answerPreflight(x: Exchange): void {
+  const asked = String(x.req.headers['access-control-request-headers'] ?? '');
+  const named = asked.split(',').map((name) => name.trim());
+  const parameters = named.filter((name) => /^mcp-param-[a-z0-9-]{1,64}$/i.test(name)).slice(0, 32);
+  answer(
+    x,
+    204,
+    {
+      allow: allowedMethods,
+      'access-control-allow-methods': allowedMethods,
+      'access-control-allow-headers': [...allowedHeaders, ...parameters].join(', '),
+      'access-control-max-age': '600',
+    },
+    '',
+  );
+}

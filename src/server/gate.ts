@@ -1,0 +1,125 @@
+import { createHash } from 'node:crypto';
+import { AppError } from '../lib/errors.ts';
+import type { Log } from '../lib/log.ts';
+import { credentialsOf } from './bearer.ts';
+import { type Challenge, challengeText, type ResourcePath } from './challenge.ts';
+import { answerJson, type Exchange, linger, refuse } from './exchange.ts';
+import { rpcCodes, rpcError } from './mcp/messages.ts';
+import type { Provider } from './provider/provider.ts';
+import { createRejections } from './rejections.ts';
+import { createVerdictCache } from './verify/cache.ts';
+import type { Principal } from './verify/principal.ts';
+
+/** The bearer gate in front of both transports. */
+export interface Gate {
+  /**
+   * Lets a request with a good token pass. Out: who sent it; `undefined` when the request has been answered:
+   * 401, 403, 400, 429, or 503 where the authorization server gave no verdict.
+   */
+  admit(x: Exchange, resource: ResourcePath, headerRepeated: boolean): Promise<Principal | undefined>;
+}
+
+export interface GateOptions {
+  readonly provider: Provider;
+  readonly staleMs: number;
+  readonly log: Log;
+  readonly now: () => number;
+}
+
+export function createGate({ provider, staleMs, log, now }: GateOptions): Gate {
+  const rejections = createRejections(now);
+  const cache = createVerdictCache({
+    verify: (token) => {
+      const known = provider.current();
+      if (known) return known.method.verifier.verify(token);
+      throw (
+        provider.problem() ?? new AppError('issuer_unreachable', 'the authorization server is not known yet')
+      );
+    },
+    staleMs,
+    log,
+    now,
+  });
+
+  function deny(x: Exchange, status: 400 | 401 | 403, challenge: Omit<Challenge, 'site' | 'scope'>): void {
+    const scopes = provider.current()?.scopes;
+    const scope = (status === 403 ? scopes?.required : scopes?.offered) ?? [];
+    refuse(
+      x,
+      status,
+      challenge.error ?? 'unauthorized',
+      challenge.description ?? 'An access token is needed',
+      {
+        'www-authenticate': challengeText({ site: x.site, scope, ...challenge }),
+      },
+    );
+  }
+
+  function denyToken(x: Exchange, resource: ResourcePath, description: string): void {
+    log.info('token refused', { path: x.path, reason: description, from: x.req.socket.remoteAddress });
+    if (rejections.charge(x.req.socket.remoteAddress)) {
+      deny(x, 401, { resource, error: 'invalid_token', description });
+    } else {
+      refuse(x, 429, 'too_many_requests', 'Too many invalid access tokens from this address', {
+        'retry-after': '1',
+      });
+    }
+  }
+
+  function denyScope(x: Exchange, resource: ResourcePath, principal?: Principal): void {
+    log.info('the token lacks a scope that calls need; --required-scope says which', {
+      path: x.path,
+      granted: principal?.identity.scopes.join(' '),
+      client: principal?.identity.clientId,
+      user: principal && shortHash(principal.user),
+    });
+    const description = 'The access token lacks a required scope';
+    deny(x, 403, { resource, error: 'insufficient_scope', description });
+  }
+
+  return {
+    async admit(x, resource, headerRepeated) {
+      const credentials = credentialsOf(x.req.headers, headerRepeated, x.query);
+      if (credentials.kind === 'token') {
+        try {
+          const known = cache.check(credentials.token);
+          const checked = known instanceof Promise ? await known : known;
+          if (checked.outcome === 'rejected') denyToken(x, resource, checked.reason);
+          else if (checked.outcome === 'insufficient_scope') denyScope(x, resource);
+          else if (grants(checked.principal, provider)) return checked.principal;
+          else denyScope(x, resource, checked.principal);
+        } catch (error) {
+          if (!(error instanceof AppError)) throw error;
+          log.info('no verdict about a token', { path: x.path, error });
+          answerUnavailable(x);
+        }
+      } else if (credentials.kind === 'malformed') denyToken(x, resource, credentials.why);
+      else if (credentials.kind === 'conflicting') {
+        const description = 'More than one access token in the request';
+        deny(x, 400, { resource, error: 'invalid_request', description });
+      } else deny(x, 401, { resource });
+      return undefined;
+    },
+  };
+}
+
+function grants({ scopesKnown, identity }: Principal, provider: Provider): boolean {
+  if (!scopesKnown) return true;
+  const required = provider.current()?.scopes.required ?? [];
+  return required.every((scope) => identity.scopes.includes(scope));
+}
+
+/** No verdict is not a bad token: the client keeps its token and tries again. */
+export function answerUnavailable(x: Exchange): void {
+  const text = 'The authorization server cannot be reached; try again';
+  const headers = { 'retry-after': '2' };
+  if (x.req.method === 'POST') {
+    answerJson(x, 503, rpcError(null, rpcCodes.internalError, text), headers);
+    linger(x.req);
+  } else refuse(x, 503, 'temporarily_unavailable', text, headers);
+}
+
+/** Who it was, told apart in the log without being named. */
+export function shortHash(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 8);
+}

@@ -1,0 +1,97 @@
+import {
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { listenError } from '../lib/ports.ts';
+
+/** Times in milliseconds. */
+const limits = {
+  maxHeaderSize: 16 * 1024,
+  headersTimeout: 15_000,
+  requestTimeout: 30_000,
+  /** Longer than balancers keep theirs, so that they never send on a connection that we close. */
+  keepAliveTimeout: 75_000,
+  connectionsCheckingInterval: 5_000,
+  keepAlive: true,
+  keepAliveInitialDelay: 30_000,
+} as const;
+const drainLimit = 10_000;
+const flushLimit = 1_000;
+
+export interface Listener {
+  readonly port: number;
+  /** Stops accepting and waits for the requests being handled, for at most 10 s. */
+  finish(): Promise<void>;
+  /** Waits for what is still to be sent, for at most 1 s, then closes every connection. */
+  close(): Promise<void>;
+}
+
+export interface ListenerOptions {
+  readonly host: string;
+  /** 0: any free port. */
+  readonly port: number;
+  readonly maxConnections: number;
+  /** Handles one request; settles when its answer is on the way, a stream's when it is open. */
+  readonly handle: (req: IncomingMessage, res: ServerResponse) => Promise<void>;
+}
+
+/** Listens with every size and time bounded. Throws AppError `port_taken`. */
+export async function openListener(options: ListenerOptions): Promise<Listener> {
+  let running = 0;
+  let idle = () => {};
+  const handle: RequestListener = (req, res) => {
+    running++;
+    void options.handle(req, res).finally(() => {
+      if (--running === 0) idle();
+    });
+  };
+  const server = createServer(limits, handle);
+  // The body is asked for once the gate has let the request pass.
+  server.on('checkContinue', handle);
+  server.maxConnections = options.maxConnections;
+  await listen(server, options);
+  const stopped = new Promise<void>((resolve) => server.once('close', resolve));
+  let accepting = true;
+  const stopAccepting = () => {
+    if (accepting) server.close();
+    accepting = false;
+  };
+
+  return {
+    port: (server.address() as AddressInfo).port,
+    async finish() {
+      stopAccepting();
+      if (running === 0) return;
+      const done = new Promise<void>((resolve) => {
+        idle = resolve;
+      });
+      await Promise.race([done, after(drainLimit)]);
+    },
+    async close() {
+      stopAccepting();
+      // A connection becomes idle once its answer is flushed; nobody tells, so it is looked for.
+      const sweep = setInterval(() => server.closeIdleConnections(), 10);
+      server.closeIdleConnections();
+      await Promise.race([stopped, after(flushLimit)]);
+      clearInterval(sweep);
+      server.closeAllConnections();
+      await stopped;
+    },
+  };
+}
+
+function listen(server: Server, { host, port }: ListenerOptions): Promise<void> {
+  return new Promise((resolve, reject) => {
+    // Stays for good: an accept that fails later (no file descriptors left) must not end the process.
+    server.on('error', (error) => reject(listenError(error, host, port, '--port')));
+    server.listen({ host: host.replace(/^\[|\]$/g, ''), port, exclusive: true, backlog: 1024 }, resolve);
+  });
+}
+
+function after(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms).unref());
+}

@@ -1,0 +1,51 @@
+import { LRUCache } from 'lru-cache';
+
+/** Rejected tokens a second that one address may present for long, and at once. */
+const perSecond = 20;
+const burst = 100;
+const maxAddresses = 10_000;
+
+interface Bucket {
+  left: number;
+  /** Milliseconds since the epoch. */
+  at: number;
+}
+
+/** Counts the tokens that were rejected, by address: somebody guesses, or a client is stuck in a loop. */
+export interface Rejections {
+  /** Takes one from the address' bucket. Out: false when it was empty. */
+  charge(address: string | undefined): boolean;
+}
+
+export function createRejections(now: () => number): Rejections {
+  const buckets = new LRUCache<string, Bucket>({ max: maxAddresses });
+  return {
+    charge(address) {
+      const key = networkOf(address ?? '');
+      const at = now();
+      const bucket = buckets.get(key) ?? { left: burst, at };
+      bucket.left = Math.min(burst, bucket.left + (Math.max(0, at - bucket.at) / 1000) * perSecond);
+      bucket.at = at;
+      buckets.set(key, bucket);
+      if (bucket.left < 1) return false;
+      bucket.left--;
+      return true;
+    },
+  };
+}
+
+/** An IPv6 customer holds a /64; an IPv4 address stands for itself, written either way. */
+export function networkOf(address: string): string {
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address);
+  if (mapped?.[1]) return mapped[1];
+  if (!address.includes(':')) return address;
+  const [head = '', tail] = (address.split('%')[0] ?? '').split('::');
+  const groups = head.split(':').filter(Boolean);
+  const after = tail?.split(':').filter(Boolean) ?? [];
+  const zeros = tail === undefined ? 0 : Math.max(0, 8 - groups.length - after.length);
+  const all = [...groups, ...Array.from({ length: zeros }, () => '0'), ...after];
+  return `${all
+    .slice(0, 4)
+    .map((group) => Number.parseInt(group, 16).toString(16))
+    .join(':')}::/64`;
+}

@@ -1,0 +1,135 @@
+import type { HttpClient } from '../lib/http.ts';
+import type { Log } from '../lib/log.ts';
+import type { ServerSettings } from '../lib/settings.ts';
+import { publicAddress } from './address.ts';
+import { createApp, type Endpoint } from './app.ts';
+import { documentRoutes } from './documents.ts';
+import { createGate } from './gate.ts';
+import { openListener } from './listener.ts';
+import { createSse } from './mcp/sse.ts';
+import { handleStreamable } from './mcp/streamable.ts';
+import { openProvider, type Provider } from './provider/provider.ts';
+import { createMemorySessions } from './sessions/memory.ts';
+
+/** Time between two signs of life on a stream: a client can tell silence within 15 s. Milliseconds. */
+const defaultPingMs = 5_000;
+/** Connections beyond the streams: their POSTs, and everybody else. */
+const spareConnections = 1_024;
+
+export interface WhoamiServerOptions {
+  readonly settings: ServerSettings;
+  readonly http: HttpClient;
+  readonly log: Log;
+  /** Milliseconds since the epoch. */
+  readonly now?: () => number;
+  /** Time between two signs of life on a stream. Milliseconds; default 5 s. */
+  readonly pingMs?: number;
+}
+
+export interface WhoamiServer {
+  readonly port: number;
+  /** Where clients reach us: the three loopback origins, or the one of the public URL. */
+  readonly origins: readonly string[];
+  /** Resource identifiers that tokens may be bound to (RFC 8707). */
+  readonly resources: readonly string[];
+  /** How access tokens are verified and whether their audience is, for the start-up line. */
+  verification(): string;
+  /**
+   * Resolves when the authorization server is known and its keys are here. Rejects with AppError
+   * `metadata_invalid` or `insecure_url` when what it publishes is unfit; the server goes on and answers 503.
+   */
+  readonly ready: Promise<void>;
+  /** Says "not ready", pauses if asked to, then finishes calls (at most 10 s) and ends the streams. */
+  drain(options?: { readonly delay?: boolean }): Promise<void>;
+  /** Ends at once. */
+  close(): Promise<void>;
+}
+
+/**
+ * Starts the protected whoami server. Resolves when it listens; the authorization server is looked for
+ * meanwhile. Throws AppError `port_taken`.
+ */
+export async function openWhoamiServer(options: WhoamiServerOptions): Promise<WhoamiServer> {
+  const { settings, http, log } = options;
+  const now = options.now ?? Date.now;
+  let draining = false;
+  const isDraining = () => draining;
+  // The address is not known before the port is, and no request comes before it is.
+  let app: ReturnType<typeof createApp> | undefined;
+  const listener = await openListener({
+    host: settings.host,
+    port: settings.port,
+    maxConnections: settings.maxSessions * 2 + spareConnections,
+    handle: async (req, res) => app?.(req, res),
+  });
+  const address = publicAddress(settings, listener.port);
+  const { resources, prefixes } = address;
+  const provider = settings.noAuth ? undefined : openProvider({ settings, resources, http, log, now });
+  const sessions = createMemorySessions({
+    maxSessions: settings.maxSessions,
+    sharePerUser: !settings.noAuth,
+    log,
+    now,
+  });
+  const sse = createSse({ sessions, draining: isDraining, log });
+  app = createApp({
+    address,
+    health: { provider, draining: isDraining },
+    documents: provider ? documentRoutes(prefixes, settings.issuer ?? '', provider) : new Map(),
+    endpoints: below(prefixes, {
+      '/sse': { resource: '/sse', handle: sse.stream },
+      '/messages': { resource: '/sse', handle: sse.messages },
+      '/mcp': { resource: '/mcp', handle: handleStreamable },
+    }),
+    about: new Set(prefixes.flatMap((prefix) => [`${prefix}/`, prefix])),
+    gate: provider && createGate({ provider, staleMs: settings.staleMs, log, now }),
+    log,
+  });
+  const pulse = setInterval(() => sessions.tend(), options.pingMs ?? defaultPingMs).unref();
+  announcePrefix(settings, log);
+
+  const end = async () => {
+    clearInterval(pulse);
+    provider?.close();
+    await sessions.endAll();
+    await listener.close();
+  };
+  return {
+    port: listener.port,
+    origins: address.sites.map(({ origin }) => origin),
+    resources,
+    verification: () => describe(provider),
+    ready: provider?.ready ?? Promise.resolve(),
+    async drain({ delay = false } = {}) {
+      draining = true;
+      if (delay) await new Promise((resolve) => setTimeout(resolve, settings.drainDelayMs));
+      await listener.finish();
+      await end();
+    },
+    async close() {
+      draining = true;
+      await end();
+    },
+  };
+}
+
+function below(
+  prefixes: readonly string[],
+  endpoints: Readonly<Record<string, Endpoint>>,
+): ReadonlyMap<string, Endpoint> {
+  const entries = Object.entries(endpoints);
+  return new Map(
+    prefixes.flatMap((prefix) => entries.map(([path, endpoint]) => [`${prefix}${path}`, endpoint] as const)),
+  );
+}
+
+function describe(provider: Provider | undefined): string {
+  if (!provider) return 'nobody: there is no authentication';
+  return provider.current()?.method.description ?? 'nobody yet: the authorization server is not known';
+}
+
+function announcePrefix({ publicUrl, noAuth }: ServerSettings, log: Log): void {
+  const path = publicUrl?.pathname.replace(/\/+$/, '');
+  if (!path || noAuth) return;
+  log.info(`the proxy must also route /.well-known/oauth-protected-resource${path} and what is below it`);
+}

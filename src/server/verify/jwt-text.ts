@@ -1,0 +1,28 @@
+import { isObject, type JsonObject, nestsDeeperThan } from '../../lib/json.ts';
+
+/** A compact JWS taken apart, not verified: good for choosing how to verify it, and for nothing else. */
+export interface UnverifiedJwt {
+  readonly header: JsonObject;
+  readonly payload: JsonObject;
+}
+
+/** `undefined` when the token is no JWT: an opaque one, whatever dots it has. */
+export function decodeJwt(token: string): UnverifiedJwt | undefined {
+  const parts = token.split('.');
+  if (parts.length !== 3 || !parts[2]) return undefined;
+  const header = decodePart(parts[0]);
+  const payload = decodePart(parts[1]);
+  return header && payload && { header, payload };
+}
+
+function decodePart(part = ''): JsonObject | undefined {
+  if (!/^[\w-]+$/.test(part)) return undefined;
+  const text = Buffer.from(part, 'base64url').toString('utf8');
+  if (!text.startsWith('{') || nestsDeeperThan(text, 32)) return undefined;
+  try {
+    const value: unknown = JSON.parse(text, (key, member) => (key === '__proto__' ? undefined : member));
+    return isObject(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}

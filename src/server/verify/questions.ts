@@ -1,0 +1,92 @@
+import { AppError } from '../../lib/errors.ts';
+import { type Answer, budgets, describeNetworkError, type HttpClient } from '../../lib/http.ts';
+
+const maxInFlight = 32;
+const failuresToOpen = 5;
+/** With the circuit open, one question in this time finds out whether the provider is back. Milliseconds. */
+const probeEveryMs = 1_000;
+
+/** The way to ask the authorization server about a token: bounded in time, size, number and stubbornness. */
+export interface Questions {
+  /**
+   * Asks, and reads the answer with `read`. Throws AppError `issuer_unreachable` for everything that is no
+   * verdict: network, timeout, 429, 5xx, redirects, what `read` throws, too many questions, an open circuit.
+   */
+  ask<T>(
+    url: URL,
+    headers: Readonly<Record<string, string>>,
+    read: (answer: Answer) => T | Promise<T>,
+  ): Promise<T>;
+}
+
+export function createQuestions(http: HttpClient, now: () => number): Questions {
+  let inFlight = 0;
+  const waiting: (() => void)[] = [];
+  let failures = 0;
+  let lastProbe = 0;
+
+  function takeTurn(url: URL): Promise<void> {
+    if (inFlight < maxInFlight) {
+      inFlight++;
+      return Promise.resolve();
+    }
+    return new Promise((resolve, reject) => {
+      const turn = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+      const timer = setTimeout(() => {
+        waiting.splice(waiting.indexOf(turn), 1);
+        reject(unanswered(url, 'has too many questions to answer already'));
+      }, budgets.providerTotalMs);
+      waiting.push(turn);
+    });
+  }
+
+  /** Hands the place on to whoever waits longest. */
+  function giveTurn(): void {
+    const next = waiting.shift();
+    if (next) next();
+    else inFlight--;
+  }
+
+  function assertClosed(url: URL): void {
+    if (failures < failuresToOpen) return;
+    if (now() - lastProbe < probeEveryMs) throw unanswered(url, 'has failed several times in a row');
+    lastProbe = now();
+  }
+
+  return {
+    async ask(url, headers, read) {
+      assertClosed(url);
+      await takeTurn(url);
+      try {
+        const answer = await http.read(url, {
+          headers,
+          maxBytes: budgets.providerBody,
+          totalTimeoutMs: budgets.providerTotalMs,
+        });
+        const value = await read(accountable(url, answer));
+        failures = 0;
+        return value;
+      } catch (error) {
+        if (++failures === failuresToOpen) lastProbe = now();
+        if (error instanceof AppError && error.code === 'issuer_unreachable') throw error;
+        throw unanswered(url, `gave no answer: ${describeNetworkError(error, url)}`, error);
+      } finally {
+        giveTurn();
+      }
+    },
+  };
+}
+
+/** An answer that says something about the token. */
+function accountable(url: URL, answer: Answer): Answer {
+  const { status } = answer;
+  if (status === 200 || status === 400 || status === 401 || status === 403) return answer;
+  throw unanswered(url, `answered ${status}`);
+}
+
+export function unanswered(url: URL, what: string, cause?: unknown): AppError {
+  return new AppError('issuer_unreachable', `the authorization server at ${url.href} ${what}`, { cause });
+}
