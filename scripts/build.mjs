@@ -18,13 +18,15 @@ const result = await build({
   platform: 'node',
   target: 'node20',
   minifySyntax: true,
+  // oidc-provider names its models after its classes.
+  keepNames: true,
   legalComments: 'none',
   metafile: true,
   // The native bindings are optional packages, found at run time or not at all.
   external: ['keytar', '@napi-rs/keyring'],
   // CommonJS inside the bundle asks for node's own modules through `require`.
   banner: {
-    js: "import{createRequire as __require}from'node:module';const require=__require(import.meta.url);",
+    js: "import{createRequire as makeRequire}from'node:module';const require=makeRequire(import.meta.url);",
   },
   logLevel: 'warning',
 });

@@ -2,11 +2,11 @@ import type * as Library from 'oidc-provider';
 import type { AdapterFactory, Configuration, KoaContextWithOIDC } from 'oidc-provider';
 import { canonicalResource } from '../lib/url.ts';
 import { createDocumentFetch } from './documents.ts';
+import { isLoopbackOrigin } from './front.ts';
 import type { ProviderKeys } from './keys.ts';
 import { type DemoProviderOptions, defaultAccessTokenSeconds } from './options.ts';
 import { everyTime } from './policy.ts';
 import { claimsFor, claimsOfScope, demoUser } from './users.ts';
-import { isLoopbackOrigin } from './front.ts';
 import { deviceViews, showError } from './views.ts';
 
 export interface ConfigurationParts {

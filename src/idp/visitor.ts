@@ -7,6 +7,14 @@ import { createCookieJar } from './cookies.ts';
 import { type HtmlForm, headingOf, parseForms } from './forms.ts';
 
 type User = 'alice' | 'bob';
+
+export interface Visit {
+  /** Press Deny instead of Allow. */
+  readonly deny?: boolean;
+  /** Stop before the redirect URI, as a browser on another machine has to. */
+  readonly elsewhere?: boolean;
+}
+
 type Button = readonly [name: string, value: string];
 
 interface Page {
@@ -19,13 +27,17 @@ const maxSteps = 20;
 
 /**
  * Does what a person does in the browser, over plain HTTP: opens `authorizationUrl`, chooses `user`, and then
- * allows the application or, with `deny`, does not. The forms are those of the pages that come.
+ * allows the application, or does not (`visit.deny`). The forms are those of the pages that come.
  *
  * Out: the redirect URI with its answer, after it was asked for, so that the client has heard it. Carries an
  * authorization code: never to be shown. Throws AppError `sign_in_failed` when the pages lead elsewhere, and
  * what the HTTP client throws.
  */
-export async function visitAsDemoUser(authorizationUrl: string, user: User, deny = false): Promise<string> {
+export async function visitAsDemoUser(
+  authorizationUrl: string,
+  user: User,
+  visit: Visit = {},
+): Promise<string> {
   const start = secureUrl(authorizationUrl, 'the authorization URL');
   const redirectUri = start.searchParams.get('redirect_uri') ?? '';
   const browser = createBrowser(start.origin);
@@ -35,12 +47,12 @@ export async function visitAsDemoUser(authorizationUrl: string, user: User, deny
       if (page instanceof URL) {
         if (!leadsTo(page, redirectUri))
           throw lost(start, 'it leads to an address which is not the redirect URI');
-        await browser.deliver(page);
+        if (!visit.elsewhere) await browser.deliver(page);
         return page.href;
       }
       page = await browser.press(page, [
         ['account', user],
-        ['decision', deny ? 'deny' : 'allow'],
+        ['decision', visit.deny ? 'deny' : 'allow'],
       ]);
     }
     throw lost(start, 'it does not end');
@@ -57,7 +69,7 @@ export async function visitAsDemoUser(authorizationUrl: string, user: User, deny
 export async function visitDeviceAsDemoUser(
   verificationUrl: string,
   user: User,
-  deny = false,
+  visit: Visit = {},
 ): Promise<string> {
   const start = secureUrl(verificationUrl, 'the verification URL');
   const browser = createBrowser(start.origin);
@@ -68,7 +80,7 @@ export async function visitDeviceAsDemoUser(
       if (page.status === 200 && parseForms(page.html).length === 0) return headingOf(page.html);
       page = await browser.press(page, [
         ['account', user],
-        ['decision', deny ? 'deny' : 'allow'],
+        ['decision', visit.deny ? 'deny' : 'allow'],
       ]);
     }
     throw lost(start, 'it does not end');

@@ -100,7 +100,7 @@ describe('a sign-in with PKCE', () => {
   it('tells the client when the user does not allow it', async () => {
     const client = await register(world);
     const { url, exchange } = await request(client, { redirect_uri: world.redirects.uri, scope: 'openid' });
-    const answer = await visitAsDemoUser(url.href, 'alice', true);
+    const answer = await visitAsDemoUser(url.href, 'alice', { deny: true });
     expect(new URL(answer).searchParams.get('error')).toBe('access_denied');
     expect(new URL(answer).searchParams.get('iss')).toBe(world.provider.issuer);
     expect(await errorOf(exchange(answer))).toBe('access_denied');

@@ -133,7 +133,9 @@ describe('the device flow (RFC 8628)', () => {
   it('tells the device when the person denies', async () => {
     const client = await register(world);
     const device = await oauth.initiateDeviceAuthorization(client, { scope: 'openid' });
-    const heading = await visitDeviceAsDemoUser(device.verification_uri_complete ?? '', 'bob', true);
+    const heading = await visitDeviceAsDemoUser(device.verification_uri_complete ?? '', 'bob', {
+      deny: true,
+    });
     expect(heading).toBe('Access denied');
     const polled = oauth.pollDeviceAuthorizationGrant(client, { ...device, interval: 0.01 });
     expect(await errorOf(polled)).toBe('access_denied');
