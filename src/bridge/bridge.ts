@@ -1,0 +1,145 @@
+import type { Readable, Writable } from 'node:stream';
+import type { AccessTokens, SignIn } from '../lib/access.ts';
+import { AppError } from '../lib/errors.ts';
+import type { HttpClient } from '../lib/http.ts';
+import type { Log } from '../lib/log.ts';
+import type { RemoteSettings } from '../lib/settings.ts';
+import { createBacklog } from './backlog.ts';
+import { createCarrier, holdMs } from './carrier.ts';
+import type { CatalogueStore } from './catalogue.ts';
+import { createClientAsks } from './client-asks.ts';
+import { createDeferred, pause } from './deferred.ts';
+import { createGreeter } from './greeter.ts';
+import { createLink } from './link.ts';
+import { createLists } from './lists.ts';
+import { createLines, readLines } from './local.ts';
+import { createRelay } from './relay.ts';
+import { createRequests } from './requests.ts';
+import { createSignInDesk } from './sign-in.ts';
+
+export interface BridgeOptions {
+  /** MCP over stdio: the client's messages, one a line. */
+  readonly input: Readable;
+  /** MCP messages for the client, one a line, and nothing else. */
+  readonly output: Writable;
+  readonly remote: RemoteSettings;
+  readonly tokens: AccessTokens;
+  /** `undefined`: no sign-in is started from here (`--login never`, a token given by hand). */
+  readonly signIn: SignIn | undefined;
+  /** The line to type, such as `mcp-whoami login https://…`. */
+  readonly signInHint: string;
+  readonly catalogue: CatalogueStore;
+  readonly http: HttpClient;
+  readonly log: Log;
+  /** A clock that never goes back. Milliseconds. */
+  readonly now?: () => number;
+}
+
+export interface Bridge {
+  /** Settles when the bridge has ended: its input ended, its output broke, or `close` was called. */
+  readonly closed: Promise<void>;
+  /** Answers what is pending with an error, ends the session at the server: within 1 s. */
+  close(reason: string): Promise<void>;
+}
+
+/** What the client sent and the server has not answered may take so many times the largest message. */
+const backlogMessages = 4;
+/** At the end of the input: for what is about to be answered. Milliseconds. */
+const graceMs = 300;
+/** For the DELETE that ends the session. Milliseconds. */
+const farewellMs = 400;
+const flushMs = 100;
+
+/** Starts the bridge. It answers and waits by itself from now on; nothing is thrown. */
+export function openBridge(options: BridgeOptions): Bridge {
+  const { input, output, remote, log } = options;
+  const { server } = remote;
+  const now = options.now ?? (() => performance.now());
+  const closed = createDeferred();
+  let closing: Promise<void> | undefined;
+
+  const lines = createLines(output, () => void end('the client has gone', 0));
+  const tell = lines.write;
+  const backlog = createBacklog(
+    backlogMessages * remote.maxMessageBytes,
+    () => reader.pause(),
+    () => reader.resume(),
+  );
+  const requests = createRequests(now, backlog);
+  const asks = createClientAsks(tell);
+  const desk = createSignInDesk({
+    server,
+    signIn: options.signIn,
+    hint: options.signInHint,
+    log,
+    canElicit: () => greeter.canElicit(),
+    ask: asks.ask,
+    tell,
+    signedIn: () => void link.ready(holdMs).catch(() => {}),
+  });
+  const link = createLink({
+    remote,
+    tokens: options.tokens,
+    http: options.http,
+    log,
+    now,
+    handlers: {
+      message: (text, session) => relay.fromRemote(text, session),
+      tooLarge: (fragment, id) => relay.remoteTooLarge(fragment, id),
+      pressure: lines.pressure,
+      greeted: (connected) => greeter.greeted(connected),
+      ready: () => void lists.refresh(),
+      unavailable: (error, answer) => greeter.unavailable(error, answer),
+      dropped(session, failure) {
+        relay.forget(session.source);
+        if (!session.transport.sharedStream) return;
+        for (const entry of requests.all()) if (entry.session === session) carrier.fail(entry, failure.error);
+      },
+    },
+  });
+  const carrier = createCarrier({
+    server,
+    link,
+    requests,
+    desk,
+    log,
+    now,
+    timeoutMs: remote.timeoutMs,
+    backlog,
+  });
+  const lists = createLists({ server, store: options.catalogue, log, request: carrier.request, tell });
+  const greeter = createGreeter({ server, link, lists, requests, carrier, desk, log, now, tell });
+  const tooLarge = (sender: 'client' | 'remote') => {
+    const megabytes = Math.round((remote.maxMessageBytes / 1024 / 1024) * 10) / 10;
+    const whose = sender === 'client' ? 'this message' : `the answer of ${server.host}`;
+    return new AppError('too_large', `${whose} is larger than ${megabytes} MB`, {
+      hint: 'allow more with --max-message',
+    });
+  };
+  const relay = createRelay({ requests, carrier, asks, greeter, link, lists, log, tell, tooLarge });
+
+  const reader = readLines(input, remote.maxMessageBytes, {
+    line: relay.fromClient,
+    tooLarge: relay.clientTooLarge,
+    end: () => void end('the client has gone', graceMs),
+  });
+
+  function end(reason: string, grace: number): Promise<void> {
+    closing ??= endNow(reason, grace);
+    return closing;
+  }
+
+  async function endNow(reason: string, grace: number): Promise<void> {
+    reader.stop();
+    const never = new AbortController().signal;
+    if (grace > 0) await Promise.race([requests.idle(), pause(grace, never)]);
+    const error = new AppError('cancelled', reason);
+    for (const entry of requests.all()) carrier.fail(entry, error);
+    carrier.stop();
+    await Promise.race([link.close(farewellMs), pause(farewellMs, never)]);
+    await Promise.race([lines.flushed(), pause(flushMs, never)]);
+    closed.resolve();
+  }
+
+  return { closed: closed.promise, close: (reason) => end(reason, 0) };
+}

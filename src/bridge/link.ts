@@ -1,0 +1,293 @@
+import type { AccessTokens } from '../lib/access.ts';
+import { AppError, asAppError } from '../lib/errors.ts';
+import type { HttpClient } from '../lib/http.ts';
+import type { Log } from '../lib/log.ts';
+import type { RemoteSettings } from '../lib/settings.ts';
+import { display } from '../lib/text.ts';
+import { pause } from './deferred.ts';
+import { ownInitialize } from './greeting.ts';
+import { notificationLine } from './message.ts';
+import type { Fragment } from './oversize.ts';
+import { createBackoff } from './remote/backoff.ts';
+import { connectBy } from './remote/detect.ts';
+import { createExchange } from './remote/exchange.ts';
+import {
+  type Connected,
+  type Failure,
+  isFailure,
+  type RemoteTransport,
+  type TransportKind,
+} from './remote/transport.ts';
+import { createWaiters } from './waiters.ts';
+
+/** One connection to the remote, from its `initialize` to its end. */
+export interface Session {
+  readonly transport: RemoteTransport;
+  /** What names this connection beside the messages that come on it. */
+  readonly source: object;
+  /** When bytes last came in. Milliseconds, monotonic. */
+  readonly seenAt: number;
+}
+
+export interface Handshake {
+  /** The `initialize` request, and its id's source text. */
+  readonly text: string;
+  readonly id: string;
+}
+
+export interface LinkHandlers {
+  /** A message of the server; `from` names the connection that it came on. */
+  message(text: string, from: object): void;
+  tooLarge(fragment: Fragment, id: string | undefined): void;
+  pressure(): Promise<void> | undefined;
+  /** The remote has answered `initialize`. */
+  greeted(connected: Connected): void;
+  /** Requests can be sent. */
+  ready(session: Session): void;
+  /** A try to connect failed; `answer` is the remote's own refusal of `initialize`, if it gave one. */
+  unavailable(error: AppError, answer?: string): void;
+  /** The connection is gone. */
+  dropped(session: Session, failure: Failure): void;
+}
+
+export interface LinkOptions {
+  readonly remote: RemoteSettings;
+  readonly tokens: AccessTokens;
+  readonly http: HttpClient;
+  readonly log: Log;
+  readonly now: () => number;
+  readonly handlers: LinkHandlers;
+}
+
+/** The life of the connection to the remote: opened, lost, opened again. */
+export interface Link {
+  /** The connection, when requests can be sent. */
+  readonly session: Session | undefined;
+  /** Connects with the client's handshake, by the transport that worked before if it is known. */
+  start(handshake: Handshake | undefined, remembered: TransportKind | undefined): void;
+  /** The client's `notifications/initialized`, which the remote gets on every connection. */
+  initialized(text: string): void;
+  /**
+   * Waits for the connection, at most `holdMs`; causes a try at once. Throws AppError: why there is none.
+   */
+  ready(holdMs: number): Promise<Session>;
+  /** Settles when there is a connection, when a try has failed, or after `ms`. */
+  settled(ms: number): Promise<void>;
+  /** The remote does not answer on `session` any more: connect anew. */
+  drop(session: Session, failure: Failure): void;
+  close(limitMs: number): Promise<void>;
+}
+
+/** Two tries are at least so far apart, however many requests ask for one. Milliseconds. */
+const leastGapMs = 100;
+/** A connection that lived shorter than this counts as a failed try for the back-off. Milliseconds. */
+const stableMs = 2_000;
+
+/** For a client that asks before it has introduced itself. */
+const ownId = '"mcp-whoami-initialize"';
+const ownHandshake: Handshake = {
+  id: ownId,
+  text: `{"jsonrpc":"2.0","id":${ownId},"method":"initialize","params":${JSON.stringify(ownInitialize)}}`,
+};
+
+export function createLink({ remote, tokens, http, log, now, handlers }: LinkOptions): Link {
+  const exchange = createExchange(remote, tokens, http);
+  const backoff = createBackoff();
+  const closed = new AbortController();
+  const waiters = createWaiters<Session>();
+  let handshake = ownHandshake;
+  let initializedText: string | undefined;
+  let kind: TransportKind | undefined;
+  let greeted: Session | undefined;
+  /** Since when requests can be sent; `undefined`: they cannot. */
+  let readyAt: number | undefined;
+  let finishing: Session | undefined;
+  let running = false;
+  let wake = new AbortController();
+  /** Somebody waits for the next try. */
+  let hurry = false;
+  let lastTryAt = Number.NEGATIVE_INFINITY;
+  let lastError: AppError | undefined;
+
+  /** Tries until there is a connection, or until trying again is of no use by itself. */
+  async function run(): Promise<void> {
+    if (running) return;
+    running = true;
+    while (!closed.signal.aborted) {
+      wake = new AbortController();
+      const waitMs = hurry ? 0 : backoff.next();
+      if (waitMs > 0) await pause(waitMs, wake.signal);
+      const gapMs = leastGapMs - (now() - lastTryAt);
+      if (gapMs > 0) await pause(gapMs, closed.signal);
+      if (closed.signal.aborted) break;
+      lastTryAt = now();
+      hurry = false;
+      const failure = await connect();
+      // Lost again before it could be used: that is a failed try too.
+      if (!failure && !greeted) continue;
+      if (!failure || closed.signal.aborted) break;
+      lastError = failure.error;
+      if (!isPassing(failure)) {
+        waiters.reject(failure.error);
+        break;
+      }
+      waiters.tried();
+      log.warn(`no connection to ${remote.server.host}, trying again`, { reason: failure.error });
+    }
+    running = false;
+  }
+
+  async function connect(): Promise<Failure | undefined> {
+    const state: { seenAt: number; dropped?: Failure; session?: Session } = { seenAt: now() };
+    const events = {
+      message: (text: string) => handlers.message(text, state),
+      tooLarge: handlers.tooLarge,
+      pressure: handlers.pressure,
+      seen: () => {
+        state.seenAt = now();
+      },
+      dropped: (failure: Failure) => {
+        state.dropped = failure;
+        if (state.session) drop(state.session, failure);
+      },
+    };
+    const result = await connectBy(kind)({ remote, exchange, events, log }, handshake, closed.signal);
+    if (isFailure(result)) {
+      handlers.unavailable(result.error);
+      return result;
+    }
+    if (result.json.error !== undefined) return refused(result);
+    const { transport } = result;
+    const session: Session = {
+      transport,
+      source: state,
+      get seenAt() {
+        return state.seenAt;
+      },
+    };
+    state.session = session;
+    if (closed.signal.aborted) {
+      await transport.close(0);
+      return undefined;
+    }
+    kind = transport.kind;
+    greeted = session;
+    log.debug(`connected to ${remote.server.host}`, { transport: kind });
+    handlers.greeted(result);
+    if (state.dropped) return dropNow(session, state.dropped);
+    return initializedText === undefined && waiters.size === 0 ? undefined : finish(session);
+  }
+
+  /** The second half of the handshake (lifecycle, "initialization"). */
+  async function finish(session: Session): Promise<Failure | undefined> {
+    initializedText ??= notificationLine('notifications/initialized');
+    const failure = await session.transport.send({ text: initializedText });
+    if (greeted !== session) return undefined;
+    if (failure) return dropNow(session, failure);
+    await session.transport.listen();
+    if (greeted !== session) return undefined;
+    readyAt = now();
+    if (lastError) log.info(`connected to ${remote.server.host}`);
+    lastError = undefined;
+    waiters.resolve(session);
+    handlers.ready(session);
+    return undefined;
+  }
+
+  async function refused({ transport, text, json }: Connected): Promise<Failure> {
+    await transport.close(0);
+    const said = display((json.error as { message?: unknown } | null)?.message ?? 'no reason given');
+    const error = new AppError('not_mcp_server', `${remote.server.host} refuses to be initialized: ${said}`);
+    handlers.unavailable(error, text);
+    return { reason: 'status', error };
+  }
+
+  function dropNow(session: Session, failure: Failure): Failure {
+    if (readyAt !== undefined && now() - readyAt >= stableMs) backoff.reset();
+    greeted = undefined;
+    readyAt = undefined;
+    void session.transport.close(0);
+    handlers.dropped(session, failure);
+    return failure;
+  }
+
+  function drop(session: Session, failure: Failure): void {
+    if (greeted !== session) return;
+    lastError = dropNow(session, failure).error;
+    log.warn(`lost the connection to ${remote.server.host}`, { reason: failure.error });
+    if (!closed.signal.aborted && failure.reason !== 'auth') void run();
+  }
+
+  function ready(holdMs: number): Promise<Session> {
+    if (greeted && readyAt !== undefined) return Promise.resolve(greeted);
+    if (closed.signal.aborted) return Promise.reject(new AppError('cancelled', 'the bridge is closing'));
+    const result = waiters.wait(holdMs, () => lastError ?? tooSlow(remote.server, holdMs));
+    hurry = true;
+    if (running) wake.abort();
+    // A client that asks without having said `initialized` is served all the same.
+    else if (greeted) void finishLate(greeted);
+    else void run();
+    return result;
+  }
+
+  async function finishLate(session: Session): Promise<void> {
+    if (finishing === session || readyAt !== undefined) return;
+    finishing = session;
+    const failure = await finish(session);
+    if (failure && !closed.signal.aborted) await run();
+  }
+
+  return {
+    get session() {
+      return readyAt === undefined ? undefined : greeted;
+    },
+    start(given, remembered) {
+      handshake = given ?? handshake;
+      kind ??= remembered;
+      if (!greeted) void run();
+    },
+    initialized(text) {
+      if (initializedText !== undefined) return;
+      initializedText = text;
+      if (greeted && !running) void finishLate(greeted);
+    },
+    ready,
+    settled(ms) {
+      if (readyAt !== undefined || closed.signal.aborted || ms <= 0) return Promise.resolve();
+      return waiters.news(ms);
+    },
+    drop,
+    async close(limitMs) {
+      const session = greeted;
+      closed.abort();
+      wake.abort();
+      greeted = undefined;
+      readyAt = undefined;
+      waiters.reject(new AppError('cancelled', 'the bridge is closing'));
+      await session?.transport.close(limitMs).catch((error: unknown) => {
+        log.debug('the session could not be ended', { reason: asAppError(error) });
+      });
+    },
+  };
+}
+
+/** Whether a try has failed for a reason that may pass without anybody doing anything. */
+function isPassing({ reason, status }: Failure): boolean {
+  return (
+    reason === 'unreachable' ||
+    reason === 'lost' ||
+    reason === 'busy' ||
+    reason === 'session' ||
+    (status ?? 0) >= 500
+  );
+}
+
+function tooSlow(server: URL, ms: number): AppError {
+  return new AppError(
+    'server_unreachable',
+    `${server.host} has not answered within ${Math.round(ms / 1000)} s`,
+    {
+      hint: 'call again; the bridge goes on trying',
+    },
+  );
+}

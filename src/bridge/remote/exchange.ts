@@ -1,0 +1,152 @@
+import type { IncomingMessage } from 'node:http';
+import type { AccessTokens } from '../../lib/access.ts';
+import { AppError, asAppError } from '../../lib/errors.ts';
+import { type HttpClient, type RequestOptions, readAll } from '../../lib/http.ts';
+import type { Secret } from '../../lib/secret.ts';
+import type { RemoteSettings } from '../../lib/settings.ts';
+import { bearerChallenge } from './challenge.ts';
+import { networkFailure } from './failure.ts';
+import { retryAfterMs } from './retry-after.ts';
+import { type Failure, isFailure } from './transport.ts';
+
+export interface ExchangeOptions extends RequestOptions {
+  readonly headers: Readonly<Record<string, string>>;
+  /** False: a 401 is not worth a new token (the DELETE at the end). Default true. */
+  readonly renew?: boolean;
+}
+
+/**
+ * Every HTTP request of the bridge: the Bearer header, the redirects and what a status means.
+ *
+ * `open` gives the answer of a 2xx; everything else is a failure. A 401 leads to one renewal and one more try
+ * (the gate refused the first, so nothing has run). The token goes to the server's origin and nowhere else.
+ */
+export interface Exchange {
+  open(url: URL, options: ExchangeOptions): Promise<IncomingMessage | Failure>;
+}
+
+const maxRedirects = 5;
+/** As much of an error's body as is worth reading. Bytes and milliseconds. */
+const errorBody = { maxBytes: 64 * 1024, ms: 5_000 };
+
+export function createExchange(
+  remote: RemoteSettings,
+  tokens: AccessTokens,
+  http: HttpClient,
+  now: () => number = Date.now,
+): Exchange {
+  const { server } = remote;
+
+  async function open(url: URL, options: ExchangeOptions): Promise<IncomingMessage | Failure> {
+    try {
+      let token = await tokens.current();
+      for (let renewed = false; ; renewed = true) {
+        const incoming = await follow(url, options, token);
+        if (isFailure(incoming)) return incoming;
+        const status = incoming.statusCode ?? 0;
+        if (status >= 200 && status < 300) return incoming;
+        if (status !== 401 || options.renew === false) return await statusFailure(incoming, status, url);
+        incoming.destroy();
+        if (renewed) return refusedAgain(server);
+        token = await tokens.renew(token);
+      }
+    } catch (error) {
+      // Only the source of tokens throws here: `follow` gives its failures back.
+      return { reason: 'auth', error: asAppError(error) };
+    }
+  }
+
+  async function follow(url: URL, options: ExchangeOptions, token: Secret | undefined) {
+    const headers: Record<string, string> = { ...remote.headers, ...options.headers };
+    let target = url;
+    for (let redirects = 0; ; redirects++) {
+      if (target.origin !== server.origin) return foreignRedirect(server, target);
+      if (token) headers.authorization = `Bearer ${token.reveal()}`;
+      let incoming: IncomingMessage;
+      try {
+        incoming = await http.open(target, { headersTimeoutMs: 0, ...options, headers });
+      } catch (error) {
+        return networkFailure(error, target);
+      }
+      const location = redirectOf(incoming);
+      if (location === undefined) return incoming;
+      incoming.destroy();
+      if (redirects === maxRedirects || !URL.canParse(location, target.href)) return endlessRedirect(server);
+      target = new URL(location, target);
+    }
+  }
+
+  async function statusFailure(incoming: IncomingMessage, status: number, url: URL): Promise<Failure> {
+    const timer = setTimeout(() => incoming.destroy(), errorBody.ms);
+    const body = await readAll(incoming, errorBody.maxBytes, url).catch(() => '');
+    clearTimeout(timer);
+    if (status === 403) return forbidden(server, incoming, body);
+    const wait =
+      status === 429 || status === 503 ? retryAfterMs(incoming.headers['retry-after'], now()) : undefined;
+    if (wait !== undefined)
+      return { reason: 'busy', error: busy(server, status, wait), status, retryAfterMs: wait };
+    return { reason: 'status', error: unexpected(server, status), status, body };
+  }
+
+  return { open };
+}
+
+/** A redirect that keeps the method: the body may not be dropped, and 303 would drop it. */
+function redirectOf(incoming: IncomingMessage): string | undefined {
+  const isRedirect = [301, 302, 307, 308].includes(incoming.statusCode ?? 0);
+  return isRedirect ? incoming.headers.location : undefined;
+}
+
+function foreignRedirect(server: URL, target: URL): Failure {
+  const message = `${server.host} redirects to ${target.origin}, which was not followed: no token and no call leaves for another host`;
+  const hint = `if that is the right server, use its own URL`;
+  return { reason: 'status', error: new AppError('insecure_url', message, { hint }) };
+}
+
+function endlessRedirect(server: URL): Failure {
+  return {
+    reason: 'status',
+    error: new AppError('not_mcp_server', `${server.host} redirects without an end`),
+  };
+}
+
+function refusedAgain(server: URL): Failure {
+  const message = `${server.host} refuses the access token, a fresh one too`;
+  const hint = `the server may expect another audience or issuer: mcp-whoami login ${server.href}`;
+  return { reason: 'auth', error: new AppError('token_rejected', message, { hint }) };
+}
+
+function forbidden(server: URL, incoming: IncomingMessage, body: string): Failure {
+  const challenge = bearerChallenge(incoming.headers['www-authenticate']);
+  if (challenge?.error === 'insufficient_scope') {
+    const { scope } = challenge;
+    const message = `${server.host} wants more scopes for this${scope ? `: ${scope}` : ''}`;
+    const hint = `mcp-whoami login ${server.href}${scope ? ` --scope "${scope}"` : ''}`;
+    const error = new AppError('insufficient_scope', message, { hint });
+    return { reason: 'forbidden', error, status: 403, body, ...(scope ? { scope } : {}) };
+  }
+  const error = new AppError('access_denied', `${server.host} does not let this account do that`, {
+    hint: `sign in with another account (mcp-whoami login ${server.href} --switch-account), or ask who runs the server`,
+  });
+  return { reason: 'forbidden', error, status: 403, body };
+}
+
+function busy(server: URL, status: number, waitMs: number): AppError {
+  const message = `${server.host} is busy (${status}) and asks to be left alone for ${Math.ceil(waitMs / 1000)} s`;
+  return new AppError('server_unreachable', message, { hint: 'call again after that time' });
+}
+
+function unexpected(server: URL, status: number): AppError {
+  if (status >= 500) {
+    return new AppError(
+      'remote_error',
+      `${server.host} failed (status ${status}); the request may have run`,
+      {
+        hint: "check its effect before you repeat it; the server's log tells more",
+      },
+    );
+  }
+  return new AppError('not_mcp_server', `${server.host} refused the request (status ${status})`, {
+    hint: "check the URL: it is the server's MCP endpoint, often ending in /mcp or /sse",
+  });
+}

@@ -1,0 +1,82 @@
+import { AppError, hasCode, reasonOf } from '../../lib/errors.ts';
+import { describeNetworkError } from '../../lib/http.ts';
+import { display } from '../../lib/text.ts';
+import type { Failure } from './transport.ts';
+
+/** What a thrown network error means: never sent, or sent and lost. */
+export function networkFailure(error: unknown, url: URL): Failure {
+  if (error instanceof AppError && error.code === 'timeout') return lost(url, error);
+  if (error instanceof AppError) return { reason: 'status', error };
+  if (isTlsRefusal(error)) {
+    const message = `the certificate of ${url.host} is not trusted (${display(reasonOf(error), 120)})`;
+    const hint = 'for a private certificate authority set NODE_EXTRA_CA_CERTS to its PEM file';
+    return {
+      reason: 'unreachable',
+      error: new AppError('server_unreachable', message, { hint, cause: error }),
+    };
+  }
+  return neverSent(error) ? unreachable(url, error) : lost(url, error);
+}
+
+export function unreachable(url: URL, cause: unknown): Failure {
+  const error = new AppError('server_unreachable', describeNetworkError(cause, url), {
+    hint: 'start the server, or check its address and your network; the bridge goes on trying',
+    cause,
+  });
+  return { reason: 'unreachable', error };
+}
+
+/** The rule of the one text that nobody may misread: it went out, and nothing is known of its effect. */
+export function lost(url: URL, cause?: unknown): Failure {
+  const error = new AppError(
+    'remote_error',
+    `sent to ${url.host}, but no answer came back; it may have run`,
+    {
+      hint: 'check its effect before you repeat it',
+      cause,
+    },
+  );
+  return { reason: 'lost', error };
+}
+
+/** A complete answer that is not the one to the request. */
+export function noAnswer(url: URL): Failure {
+  const error = new AppError(
+    'remote_error',
+    `${url.host} answered with something that is no answer; it may have run`,
+    {
+      hint: "check its effect before you repeat it; the server's log tells more",
+    },
+  );
+  return { reason: 'lost', error };
+}
+
+export function tooLarge(url: URL, maxBytes: number): Failure {
+  const limit = Math.round((maxBytes / 1024 / 1024) * 10) / 10;
+  const error = new AppError('too_large', `the answer of ${url.host} is larger than ${limit} MB`, {
+    hint: 'allow more with --max-message',
+  });
+  return { reason: 'too_large', error };
+}
+
+/** An answer that no MCP server gives in this transport. */
+export function notThisTransport(url: URL, got: string): Failure {
+  const error = new AppError('not_mcp_server', `${url.href} is no MCP endpoint (${display(got, 120)})`, {
+    hint: "check the URL: it is the server's MCP endpoint, often ending in /mcp or /sse",
+  });
+  return { reason: 'wrong_transport', error };
+}
+
+function neverSent(error: unknown): boolean {
+  const first: unknown = error instanceof AggregateError ? error.errors[0] : error;
+  const syscall = (first as { syscall?: unknown } | undefined)?.syscall;
+  return syscall === 'connect' || syscall === 'getaddrinfo' || hasCode(first, 'ECONNREFUSED', 'ENOTFOUND');
+}
+
+function isTlsRefusal(error: unknown): boolean {
+  const code = (error as { code?: unknown } | undefined)?.code;
+  return (
+    typeof code === 'string' &&
+    /^(?:ERR_TLS_|ERR_SSL_|CERT_|SELF_SIGNED|DEPTH_ZERO_|UNABLE_TO_|HOSTNAME_MISMATCH)/.test(code)
+  );
+}

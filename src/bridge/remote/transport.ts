@@ -1,0 +1,104 @@
+import type { AppError } from '../../lib/errors.ts';
+import type { JsonObject } from '../../lib/json.ts';
+import type { Log } from '../../lib/log.ts';
+import type { RemoteSettings } from '../../lib/settings.ts';
+import type { Fragment } from '../oversize.ts';
+import type { Exchange } from './exchange.ts';
+
+export type TransportKind = 'http' | 'sse';
+
+/** Why something did not come through. What may be done about it is decided in one place, `resend.ts`. */
+export interface Failure {
+  readonly reason: /** No connection, no name, no TLS: nothing was sent. */
+    | 'unreachable'
+    /** The gate refused us and there is no token that it would take; `error` says why. Nothing has run. */
+    | 'auth'
+    /** 403. Nothing has run. */
+    | 'forbidden'
+    /** The server has forgotten the MCP session (404). Nothing has run. */
+    | 'session'
+    /** 429, or 503, with `Retry-After`. Nothing has run. */
+    | 'busy'
+    /** Another status, a refused redirect. */
+    | 'status'
+    /** Nothing there speaks this transport. */
+    | 'wrong_transport'
+    /** It went out, and no answer will come. */
+    | 'lost'
+    /** The answer is over the limit. */
+    | 'too_large';
+  readonly error: AppError;
+  readonly status?: number;
+  /** The answer's body, when it was short. */
+  readonly body?: string;
+  /** With `busy`: how long the server wants us to wait. Milliseconds. */
+  readonly retryAfterMs?: number;
+  /** With `forbidden`: the scopes that the server asks for (RFC 6750 3.1). */
+  readonly scope?: string;
+}
+
+export function isFailure(value: object): value is Failure {
+  return 'reason' in value;
+}
+
+/** Where a transport puts what comes in. */
+export interface RemoteEvents {
+  /** One message as it came. */
+  message(text: string): void;
+  /** A message over the limit; `id` (source text) when the request it answers is known. */
+  tooLarge(fragment: Fragment, id?: string): void;
+  /** The connection is gone; not called after `close`. */
+  dropped(failure: Failure): void;
+  /** Bytes have come in. */
+  seen(): void;
+  /** Settles when more may be read; `undefined`: go on. */
+  pressure(): Promise<void> | undefined;
+}
+
+export interface RemoteEdges {
+  readonly remote: RemoteSettings;
+  readonly exchange: Exchange;
+  readonly events: RemoteEvents;
+  readonly log: Log;
+}
+
+/** One message on its way out. */
+export interface Outgoing {
+  readonly text: string;
+  /** The id's source text of a request; `undefined` for notifications and answers. */
+  readonly id?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** Whether the answer is still wanted and has not come. */
+  waiting?(): boolean;
+}
+
+/** An open connection to the remote, by one of the transports. */
+export interface RemoteTransport {
+  readonly kind: TransportKind;
+  /** Answers come on one stream, so that its end loses all of them; else each `send` tells its own fate. */
+  readonly sharedStream: boolean;
+  /**
+   * Sends one message. Out: `undefined` when it was delivered (and, where the answer comes back the same way,
+   * the answer has come), else the failure.
+   */
+  send(outgoing: Outgoing): Promise<Failure | undefined>;
+  /** After `notifications/initialized`: settles when messages of the server can reach us. */
+  listen(): Promise<void>;
+  /** Ends the connection, and tells the server so where the protocol can (DELETE), for `limitMs` at most. */
+  close(limitMs: number): Promise<void>;
+}
+
+/** A connection that has answered `initialize`. */
+export interface Connected {
+  readonly transport: RemoteTransport;
+  /** The answer, as it came. */
+  readonly text: string;
+  readonly json: JsonObject;
+}
+
+export type Connect = (
+  edges: RemoteEdges,
+  /** The `initialize` request, and its id's source text. */
+  initialize: { readonly text: string; readonly id: string },
+  signal: AbortSignal,
+) => Promise<Connected | Failure>;

@@ -1,0 +1,177 @@
+import { randomUUID } from 'node:crypto';
+import type { SignIn, SignInAttempt } from '../lib/access.ts';
+import { AppError, asAppError } from '../lib/errors.ts';
+import { isObject, type JsonObject } from '../lib/json.ts';
+import type { Log } from '../lib/log.ts';
+import { createDeferred, type Deferred, pause } from './deferred.ts';
+import { failureLine, toolTextLine } from './errors.ts';
+import { notificationLine } from './message.ts';
+import type { InFlight } from './requests.ts';
+
+/** A call is answered before clients lose patience with it (Claude Code: 60 s). Milliseconds. */
+const browserMs = 40_000;
+/** An attempt ends by itself before this. Milliseconds. */
+const clientMs = 360_000;
+/** A client that gave a progress token hears of its waiting call so often. Milliseconds. */
+const progressMs = 5_000;
+
+export interface SignInDeskOptions {
+  readonly server: URL;
+  /** `undefined`: no sign-in is started from here. */
+  readonly signIn: SignIn | undefined;
+  /** The line to type. */
+  readonly hint: string;
+  readonly log: Log;
+  /** Whether the client shows URLs (capability `elicitation.url`, revision 2025-11-25). */
+  canElicit(): boolean;
+  /** Asks the client; its answer. `signal` withdraws the question. */
+  ask(method: string, params: JsonObject, signal: AbortSignal): Promise<JsonObject>;
+  /** Writes a line to the client. */
+  tell(line: string): void;
+  /** A sign-in has completed, perhaps after its call was answered. */
+  signedIn(): void;
+}
+
+/** Gets a person to sign in for a call, in the way that the client can show. One attempt at a time. */
+export interface SignInDesk {
+  /** Out: `undefined` when the person has signed in and the call can be sent, else the line that answers it. */
+  attend(call: InFlight, cause: AppError): Promise<string | undefined>;
+}
+
+/** How the person sees a sign-in. `elsewhere`: another process shows it; `nowhere`: only our text can tell. */
+type Shown = 'client' | 'browser' | 'elsewhere' | 'nowhere';
+
+interface Visit {
+  readonly attempt: SignInAttempt;
+  shown: Shown;
+  /** The client could not show the URL after all. */
+  readonly notShown: Deferred;
+  /** Settles when the sign-in does: with `undefined` when the person has signed in. Never rejects. */
+  readonly outcome: Promise<AppError | undefined>;
+}
+
+export function createSignInDesk(options: SignInDeskOptions): SignInDesk {
+  const { server, signIn, hint, log, tell } = options;
+  let visit: Promise<Visit> | undefined;
+
+  async function begin(start: SignIn['start']): Promise<Visit> {
+    const attempt = await start();
+    const declined = createDeferred<AppError>();
+    const outcome = Promise.race([
+      declined.promise,
+      attempt.completed.then(
+        () => undefined,
+        (error: unknown) => asAppError(error, 'sign_in_failed'),
+      ),
+    ]);
+    const begun: Visit = { attempt, outcome, shown: 'elsewhere', notShown: createDeferred() };
+    if (attempt.url === undefined) return begun;
+    if (options.canElicit()) elicit(begun, attempt.url, declined);
+    else await showInBrowser(begun);
+    return begun;
+  }
+
+  function end(error: AppError | undefined): void {
+    visit = undefined;
+    if (error) log.warn(`the sign-in to ${server.host} did not succeed`, { reason: error });
+    else {
+      log.info(`signed in to ${server.host}`);
+      options.signedIn();
+    }
+  }
+
+  async function showInBrowser(begun: Visit): Promise<void> {
+    const opened = await begun.attempt.openBrowser().catch(() => false);
+    begun.shown = opened ? 'browser' : 'nowhere';
+    begun.notShown.resolve();
+  }
+
+  /** URL mode elicitation (2025-11-25, client/elicitation): the client opens the URL, we say when it is over. */
+  function elicit(begun: Visit, url: string, declined: Deferred<AppError>): void {
+    begun.shown = 'client';
+    const elicitationId = randomUUID();
+    const over = new AbortController();
+    void begun.outcome.then((error) => {
+      if (!error) tell(notificationLine('notifications/elicitation/complete', { elicitationId }));
+      over.abort();
+    });
+    const message = `Sign in to ${server.host} to go on.`;
+    const question = { mode: 'url', elicitationId, url, message };
+    void options.ask('elicitation/create', question, over.signal).then((answer) => {
+      if (over.signal.aborted) return;
+      const action = isObject(answer.result) ? answer.result.action : undefined;
+      if (action === 'accept') return;
+      if (action === undefined) return void showInBrowser(begun);
+      declined.resolve(
+        new AppError('sign_in_denied', `the sign-in to ${server.host} was not accepted`, { hint }),
+      );
+      begun.attempt.cancel();
+    });
+  }
+
+  async function attend(call: InFlight, cause: AppError): Promise<string | undefined> {
+    if (!signIn) return failureLine(call.id, call.method, withHint(cause, hint));
+    const stopProgress = keepInformed(call);
+    try {
+      visit ??= begin((scope) => signIn.start(scope)).then((begun) => {
+        void begun.outcome.then(end);
+        return begun;
+      });
+      const begun = await visit;
+      const result = await Promise.race([begun.outcome, outOfPatience(begun, call.stop.signal)]);
+      if (result === undefined) return undefined;
+      if (result === 'late') return toolTextLine(call.id, whatToDo(server, begun, hint), true);
+      return failureLine(call.id, call.method, withHint(result, hint));
+    } catch (error) {
+      visit = undefined;
+      return failureLine(call.id, call.method, withHint(asAppError(error, 'sign_in_failed'), hint));
+    } finally {
+      stopProgress();
+    }
+  }
+
+  /** Progress for a call that waits, so that the client's clock starts again (basic/utilities/progress). */
+  function keepInformed({ progressToken }: InFlight): () => void {
+    if (progressToken === undefined) return () => {};
+    let step = 0;
+    const inform = () => {
+      step++;
+      // Small steps: what the server itself reports afterwards has to be more.
+      const params = {
+        progressToken,
+        progress: step / 1000,
+        message: `waiting for the sign-in to ${server.host}`,
+      };
+      tell(notificationLine('notifications/progress', params));
+    };
+    inform();
+    const timer = setInterval(inform, progressMs);
+    return () => clearInterval(timer);
+  }
+
+  return { attend };
+}
+
+/** Settles when the call has to be answered although the person has not come back yet. */
+async function outOfPatience(visit: Visit, stop: AbortSignal): Promise<'late'> {
+  if (visit.shown === 'client') await Promise.race([visit.notShown.promise, pause(clientMs, stop)]);
+  if (visit.shown !== 'nowhere') await pause(browserMs, stop);
+  return 'late';
+}
+
+function withHint(error: AppError, hint: string): AppError {
+  return error.hint === undefined
+    ? new AppError(error.code, error.message, { hint, cause: error.cause })
+    : error;
+}
+
+function whatToDo(server: URL, { attempt, shown }: Visit, hint: string): string {
+  const { url } = attempt;
+  const then = 'Then repeat the call.';
+  if (url === undefined || shown === 'elsewhere') {
+    return `A sign-in to ${server.host} is under way in another window: finish it there, or type: ${hint}. ${then}`;
+  }
+  const open = `open ${url} in a browser on this machine, or type: ${hint}.`;
+  if (shown === 'nowhere') return `You are not signed in to ${server.host}. To sign in, ${open} ${then}`;
+  return `You are not signed in to ${server.host}; the sign-in page is open in your browser. If you do not see it, ${open} ${then}`;
+}
