@@ -1,0 +1,99 @@
+import { AppError } from '../lib/errors.ts';
+import type { Log } from '../lib/log.ts';
+import type { SignInSettings } from '../lib/settings.ts';
+import { display } from '../lib/text.ts';
+import type { BearerChallenge } from './challenge.ts';
+import {
+  type AuthorizationServer,
+  defaultEndpoints,
+  readGivenMetadata,
+  readIssuerMetadata,
+  readOriginMetadata,
+} from './issuer-metadata.ts';
+import { probeServer } from './probe.ts';
+import type { Reach } from './reach.ts';
+import { type ResourceMetadata, readOwnResourceMetadata, readResourceMetadata } from './resource-metadata.ts';
+
+/** What discovery found: where to sign in, and what the server asks for. */
+export interface Discovery {
+  readonly server: AuthorizationServer;
+  /** The resource indicator of the server's metadata; undefined where it has none (revision 2025-03-26). */
+  readonly resource: string | undefined;
+  /** Scopes of the challenge, else of the metadata; empty when neither names any. */
+  readonly scopes: readonly string[];
+}
+
+/**
+ * From the URL of an MCP server to its authorization server, every step checked against the one before.
+ *
+ * Out: `no_oauth_wanted` when the server answers without a token and offers no sign-in. Throws AppError
+ * `server_unreachable`, `not_mcp_server`, `metadata_invalid`, `issuer_unreachable`, `pkce_unsupported`,
+ * `insecure_url`.
+ */
+export async function discover(
+  reach: Reach,
+  settings: SignInSettings,
+  log: Log,
+): Promise<Discovery | 'no_oauth_wanted'> {
+  const { server } = settings;
+  const probe = await probeServer(reach, server);
+  const challenge = probe.wants === 'token' ? probe.challenge : undefined;
+  const metadata =
+    probe.wants === 'nothing'
+      ? await readOwnResourceMetadata(reach, server)
+      : await readResourceMetadata(reach, server, challenge?.resourceMetadata);
+  if (probe.wants === 'nothing' && !metadata && !settings.metadata) return 'no_oauth_wanted';
+  if (probe.wants === 'unclear' && !metadata && !settings.metadata) throw notMcp(server, probe.status);
+
+  const issuing = await authorizationServer(reach, settings, metadata, log);
+  requirePkce(issuing, settings.assumePkce, log);
+  return { server: issuing, resource: metadata?.resource, scopes: scopesAsked(challenge, metadata) };
+}
+
+async function authorizationServer(
+  reach: Reach,
+  settings: SignInSettings,
+  metadata: ResourceMetadata | undefined,
+  log: Log,
+): Promise<AuthorizationServer> {
+  if (settings.metadata) {
+    const given = await readGivenMetadata(reach, settings.metadata);
+    if (metadata && !metadata.issuers.includes(given.issuer)) {
+      log.warn('the server does not name the issuer of the metadata given', { issuer: given.issuer });
+    }
+    return given;
+  }
+  const issuer = metadata?.issuers[0];
+  if (issuer !== undefined) return readIssuerMetadata(reach, issuer);
+  const { origin } = settings.server;
+  return (await readOriginMetadata(reach, origin)) ?? defaultEndpoints(origin);
+}
+
+/** MCP authorization, Security Considerations 4: S256 must be announced, else we do not go on. */
+function requirePkce(server: AuthorizationServer, assume: boolean, log: Log): void {
+  const methods = server.code_challenge_methods_supported;
+  if (methods?.includes('S256')) return;
+  const issuer = display(server.issuer);
+  if (assume) {
+    log.warn('the authorization server does not announce PKCE with S256', { issuer });
+    return;
+  }
+  throw new AppError('pkce_unsupported', `${issuer} does not announce PKCE with S256`, {
+    hint: 'if you know that it supports it (Entra ID, Cognito), add --assume-pkce',
+  });
+}
+
+function scopesAsked(
+  challenge: BearerChallenge | undefined,
+  metadata: ResourceMetadata | undefined,
+): readonly string[] {
+  return challenge?.scope?.split(' ') ?? metadata?.scopes ?? [];
+}
+
+function notMcp(server: URL, status: number): AppError {
+  return new AppError(
+    'not_mcp_server',
+    `${server.href} is no MCP server: it answers with status ${status}, and has no OAuth metadata`,
+    { hint: 'check the URL: its path is often /mcp or /sse' },
+  );
+}

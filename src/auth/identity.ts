@@ -1,0 +1,76 @@
+import { isObject, type JsonObject, stringMember } from '../lib/json.ts';
+import { display } from '../lib/text.ts';
+import { configure, type Grant, loadLibrary } from './oauth.ts';
+import type { Reach } from './reach.ts';
+import type { AuthorizationRequest } from './request.ts';
+
+/** Who signed in, for display only: nothing is decided by it. */
+export interface DisplayIdentity {
+  readonly subject: string | undefined;
+  readonly name: string | undefined;
+}
+
+const userinfoMs = 3_000;
+
+/**
+ * From the id token; else from the access token's own payload, if it is a JWT; else from the userinfo endpoint.
+ * Never fails: a provider that does not tell leaves both open.
+ */
+export async function identify(
+  reach: Reach,
+  request: AuthorizationRequest,
+  grant: Grant,
+): Promise<DisplayIdentity> {
+  const payload = jwtPayload(grant.accessToken.reveal());
+  const told = identityOf({ ...payload, ...grant.claims });
+  if (told.name !== undefined || payload) return told;
+  const asked = await userinfo(reach, request, grant, told.subject);
+  return { subject: told.subject ?? asked.subject, name: asked.name ?? told.name };
+}
+
+async function userinfo(
+  reach: Reach,
+  request: AuthorizationRequest,
+  grant: Grant,
+  subject: string | undefined,
+): Promise<DisplayIdentity> {
+  const { server, client } = request;
+  if (server.userinfo_endpoint === undefined) return identityOf({});
+  try {
+    const library = await loadLibrary();
+    const limited = { ...reach, signal: within(reach.signal, userinfoMs) };
+    const configuration = configure(library, { reach: limited, server, client });
+    const expected = subject ?? library.skipSubjectCheck;
+    return identityOf(await library.fetchUserInfo(configuration, grant.accessToken.reveal(), expected));
+  } catch {
+    return identityOf({});
+  }
+}
+
+function within(signal: AbortSignal | undefined, ms: number): AbortSignal {
+  const limit = AbortSignal.timeout(ms);
+  return signal ? AbortSignal.any([signal, limit]) : limit;
+}
+
+function identityOf(claims: JsonObject): DisplayIdentity {
+  const first = (...names: string[]) =>
+    names.map((name) => stringMember(claims, name)).find((value) => value !== undefined);
+  const shown = (text: string | undefined) =>
+    text === undefined ? undefined : display(text, 200) || undefined;
+  return {
+    subject: shown(first('sub')),
+    name: shown(first('name', 'preferred_username', 'username', 'email')),
+  };
+}
+
+/** The payload of a JWT, unverified. */
+function jwtPayload(token: string): JsonObject | undefined {
+  const [, payload, signature] = token.split('.');
+  if (payload === undefined || signature === undefined) return undefined;
+  try {
+    const value: unknown = JSON.parse(Buffer.from(payload, 'base64url').toString('utf8'));
+    return isObject(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}

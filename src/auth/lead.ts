@@ -1,0 +1,97 @@
+import type { SignInAttempt } from '../lib/access.ts';
+import { AppError, asAppError } from '../lib/errors.ts';
+import type { SignInSettings } from '../lib/settings.ts';
+import type { Deadline } from './deadline.ts';
+import type { SignInEdges } from './edges.ts';
+import type { Outcome } from './loopback.ts';
+import type { Reach } from './reach.ts';
+import { conclude, donePageOf, failedPageOf, forgotten, type Waiting } from './steps.ts';
+import type { Claim } from './window.ts';
+
+/** How long nobody is asked again after a person said no. Milliseconds. */
+const pauseMs = 30_000;
+
+export interface Leading {
+  readonly edges: SignInEdges;
+  readonly reach: Reach;
+  readonly settings: SignInSettings;
+  readonly deadline: Deadline;
+  readonly claim: Claim;
+  readonly waiting: Waiting;
+  /** The window is open already: an earlier process opened it. */
+  readonly opened: boolean;
+  /** Resolves when the person has signed in by another way. */
+  readonly elsewhere: Promise<void>;
+}
+
+/**
+ * The attempt of the process that has the claim. When it ends, however it ends, nothing listens, the claim is
+ * free, and nothing pending is kept, but a pause after a refusal and the request after `leave`.
+ */
+export function leadAttempt(leading: Leading): SignInAttempt {
+  const { edges, deadline, claim, waiting } = leading;
+  const { request, listener } = waiting;
+  let opening: Promise<boolean> | undefined = leading.opened ? Promise.resolve(true) : undefined;
+  let leaving = false;
+
+  async function run(): Promise<void> {
+    let outcome: Outcome | undefined;
+    try {
+      const found = await Promise.race([
+        listener.redirect,
+        leading.elsewhere.then(() => undefined),
+        deadline.ended,
+      ]);
+      if (!found) return;
+      const { reach, settings } = leading;
+      const result = await conclude(edges, reach, settings, request, found);
+      if (result === 'client_forgotten') throw forgotten(request.server.issuer);
+      outcome = donePageOf(result);
+    } catch (error) {
+      if (!deadline.signal.aborted) outcome = failedPageOf(error);
+      if (isNo(error) && !leaving) await pause();
+      throw error;
+    } finally {
+      void (outcome ? listener.finish(outcome) : listener.close());
+      deadline.end(new AppError('cancelled', 'the sign-in is over'));
+      await claim.release(leaving);
+    }
+  }
+
+  const pause = () =>
+    claim
+      .pause(pauseMs)
+      .catch((error: unknown) => edges.log.debug('no pause could be noted', { reason: error }));
+
+  async function open(): Promise<boolean> {
+    const opened = await edges.openBrowser(request.url);
+    if (opened && !deadline.signal.aborted) await claim.announce(request, true);
+    return opened;
+  }
+
+  const completed = run();
+  completed.catch(() => {});
+  return {
+    url: request.url,
+    async openBrowser() {
+      opening ??= open();
+      const opened = await opening;
+      // One that could not be started may be tried again.
+      if (!opened) opening = undefined;
+      return opened;
+    },
+    completed,
+    cancel: () => end('the sign-in was cancelled'),
+    leave: () => {
+      leaving = true;
+      end('the sign-in goes on elsewhere');
+    },
+  };
+
+  function end(message: string): void {
+    deadline.end(new AppError('cancelled', message));
+    void listener.close();
+  }
+}
+
+const isNo = (error: unknown) => ['sign_in_denied', 'cancelled'].includes(asAppError(error).code);

@@ -1,0 +1,111 @@
+import { AppError } from '../lib/errors.ts';
+import type { SignInSettings } from '../lib/settings.ts';
+import { createDeadline, type Deadline } from './deadline.ts';
+import { type Discovery, discover } from './discovery.ts';
+import type { SignInEdges } from './edges.ts';
+import { redirectUriOf } from './loopback.ts';
+import { type PastedRedirects, readPasted } from './pasted.ts';
+import { createReach, type Reach } from './reach.ts';
+import { beginRequest, conclude, donePageOf, failedPageOf, forgotten, type SignedIn } from './steps.ts';
+import { loginCommand } from './token-store.ts';
+import { type Claim, openSignInWindow, signInMs } from './window.ts';
+
+export type { SignInEdges } from './edges.ts';
+export type { SignedIn } from './steps.ts';
+
+export interface LoginOptions {
+  /** `print`: no browser is opened; `onUrl` is told the URL in either case. */
+  readonly browser: 'open' | 'print';
+  onUrl(url: string, redirectUri: string): void;
+  /** Lines that the person pastes: the redirect URL among them. */
+  readonly pasted?: AsyncIterable<string> | undefined;
+  /** Ends the sign-in with `cancelled`. */
+  readonly signal?: AbortSignal | undefined;
+  /** Default: 5 minutes. */
+  readonly timeoutMs?: number | undefined;
+}
+
+/**
+ * Signs a person in to one MCP server, from its URL to tokens in the vault.
+ *
+ * Out: `no_oauth_wanted` when the server asks for no sign-in. Throws AppError: those of `discover`,
+ * `registration_failed`, `port_taken`, `sign_in_denied`, `sign_in_failed`, `sign_in_timeout`,
+ * `invalid_target`, `cancelled`, and those of the vault. However it ends, nothing listens and nothing pending
+ * is kept.
+ */
+export async function login(
+  edges: SignInEdges,
+  settings: SignInSettings,
+  how: LoginOptions,
+): Promise<SignedIn | 'no_oauth_wanted'> {
+  const deadline = createDeadline(how.signal, how.timeoutMs ?? signInMs, () => timedOut(settings));
+  const reach = createReach(edges.http, settings, deadline.signal);
+  // Bridges that need a sign-in meanwhile wait for this one; a window of theirs does not stop a person here.
+  const claim = await openSignInWindow(edges, settings).tryClaim();
+  const pasted = readPasted(how.pasted, edges.log);
+  try {
+    const discovery = await discover(reach, settings, edges.log);
+    if (discovery === 'no_oauth_wanted') return discovery;
+    const walk = () => walkThrough(edges, reach, settings, discovery, how, { deadline, claim, pasted });
+    const result = await walk();
+    if (result !== 'client_forgotten') return result;
+    edges.log.info('the provider had forgotten us; we registered anew, please sign in once more');
+    const again = await walk();
+    if (again === 'client_forgotten') throw forgotten(discovery.server.issuer);
+    return again;
+  } finally {
+    deadline.clear();
+    pasted.stop();
+    await claim?.release(false);
+  }
+}
+
+interface Around {
+  readonly deadline: Deadline;
+  readonly claim: Claim | undefined;
+  readonly pasted: PastedRedirects;
+}
+
+/** Register -> listen -> open the browser -> one redirect -> exchange -> save -> tell the truth. */
+async function walkThrough(
+  edges: SignInEdges,
+  reach: Reach,
+  settings: SignInSettings,
+  discovery: Discovery,
+  how: LoginOptions,
+  { deadline, claim, pasted }: Around,
+): Promise<SignedIn | 'client_forgotten'> {
+  const { request, listener } = await beginRequest(edges, reach, settings, discovery);
+  try {
+    await claim?.announce(request, true);
+    how.onUrl(request.url, request.redirectUri);
+    if (how.browser === 'open' && !(await edges.openBrowser(request.url))) {
+      edges.log.warn('no browser could be started: open the address yourself');
+    }
+    const redirect = await Promise.race([listener.redirect, pasted.next(request), deadline.ended]);
+    const result = await conclude(edges, reach, settings, request, redirect);
+    if (result === 'client_forgotten') await listener.finish(failedPageOf(forgotten(request.server.issuer)));
+    else await listener.finish(donePageOf(result));
+    return result;
+  } catch (error) {
+    if (!deadline.signal.aborted) await listener.finish(failedPageOf(error));
+    throw error;
+  } finally {
+    await listener.close();
+  }
+}
+
+/** What to register at a provider as the redirect URI. Without a fixed port: the form that allows any. */
+export function redirectUriToRegister({
+  redirectHost,
+  redirectPort,
+}: Pick<SignInSettings, 'redirectHost' | 'redirectPort'>): string {
+  return redirectUriOf(redirectHost, redirectPort);
+}
+
+export function timedOut(settings: SignInSettings): AppError {
+  const uri = redirectUriToRegister(settings);
+  return new AppError('sign_in_timeout', `nobody finished the sign-in to ${settings.server.href} in time`, {
+    hint: `run ${loginCommand(settings)}; if the browser showed an error, see that ${uri} is registered at the provider`,
+  });
+}

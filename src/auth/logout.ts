@@ -1,0 +1,83 @@
+import { asAppError } from '../lib/errors.ts';
+import type { Secret } from '../lib/secret.ts';
+import { display } from '../lib/text.ts';
+import type { SignInEdges } from './edges.ts';
+import { recordingFetch } from './fetch.ts';
+import { appErrorIn, configure, loadLibrary } from './oauth.ts';
+import { createReach, type Reach } from './reach.ts';
+import { rememberedServer } from './refresh.ts';
+import type { TokenSet } from './token-set.ts';
+import { openTokenStore, type TokenStore, type Whose } from './token-store.ts';
+
+export interface LoggedOut {
+  /** False: nobody was signed in, nothing was done. */
+  readonly wasSignedIn: boolean;
+  /** The issuer has taken back what keeps the sign-in alive: the refresh token, else the access token. */
+  readonly revoked: boolean;
+  /** Why it may still honour a token. */
+  readonly warning?: string | undefined;
+}
+
+/**
+ * Signs out of one server: revokes where the issuer can (RFC 7009, the refresh token first), then forgets.
+ *
+ * Tokens are forgotten whatever the issuer says. Throws AppError only where they cannot be: `keychain_locked`,
+ * `keychain_unavailable`, `vault_failed`, `lock_timeout`.
+ */
+export async function logout(edges: SignInEdges, whose: Whose): Promise<LoggedOut> {
+  const store = openTokenStore(edges, whose);
+  return store.alone(async () => {
+    const known = await edges.index.get(store.key);
+    const { set, problem } = await load(store);
+    const failure = set ? await revoke(edges, whose, set) : problem;
+    await store.forget();
+    if (!set && !known) return { wasSignedIn: false, revoked: false };
+    if (set && failure === undefined) return { wasSignedIn: true, revoked: true };
+    return { wasSignedIn: true, revoked: false, warning: mayStill(failure, set?.issuer ?? known?.issuer) };
+  });
+}
+
+/** What cannot be read can still be forgotten. */
+async function load(store: TokenStore): Promise<{ set?: TokenSet | undefined; problem?: string }> {
+  try {
+    return { set: await store.load() };
+  } catch (error) {
+    return { problem: asAppError(error).message };
+  }
+}
+
+const mayStill = (why: string | undefined, issuer = 'the authorization server') =>
+  `${display(issuer)} may still honour the tokens: ${why ?? 'they could not be revoked'}`;
+
+/** Out: undefined when done, else why not. */
+async function revoke(edges: SignInEdges, whose: Whose, set: TokenSet): Promise<string | undefined> {
+  if (set.revocationEndpoint === undefined) return 'it offers no revocation';
+  // Checked when the tokens were received; what was allowed then is not known here.
+  const allowed = { allowHttp: [new URL(set.revocationEndpoint).origin], allowPrivateNetwork: true };
+  const reach = createReach(edges.http, { server: whose.server, ...allowed });
+  const tokens = [set.refreshToken, set.accessToken].filter((token) => token !== undefined);
+  const outcomes: (string | undefined)[] = [];
+  for (const token of tokens) outcomes.push(await revokeOne(reach, set, token));
+  edges.log.debug('revocation', { issuer: set.issuer, outcomes: outcomes.map((why) => why ?? 'done') });
+  // An access token that is a JWT often cannot be revoked: it ends by itself soon (RFC 7009 2.2.1).
+  return outcomes[0];
+}
+
+async function revokeOne(reach: Reach, set: TokenSet, token: Secret): Promise<string | undefined> {
+  const { client } = set;
+  const hint = token === set.refreshToken ? 'refresh_token' : 'access_token';
+  const server = rememberedServer(set);
+  const recording = recordingFetch(reach, set.issuer);
+  try {
+    const library = await loadLibrary();
+    const configuration = configure(library, { reach, server, client }, recording);
+    await library.tokenRevocation(configuration, token.reveal(), { token_type_hint: hint });
+    return undefined;
+  } catch (error) {
+    const ours = appErrorIn(error);
+    if (ours) return ours.message;
+    const heard = recording.heard();
+    const said = heard?.json?.error;
+    return `it answered ${display(typeof said === 'string' ? said : `status ${heard?.status}`, 80)}`;
+  }
+}

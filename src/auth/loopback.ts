@@ -1,0 +1,140 @@
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import { listenOnLoopback, type RedirectHost } from './listen.ts';
+import { donePage, failedPage, notHerePage, type Page } from './pages.ts';
+import { answersState } from './redirect.ts';
+
+/** What the page at the end says. */
+export type Outcome =
+  | { readonly signedIn: true; readonly name: string | undefined; readonly server: string }
+  | { readonly signedIn: false; readonly message: string; readonly hint: string | undefined };
+
+/** The listener of one redirect (RFC 8252 7.3). */
+export interface Loopback {
+  readonly redirectUri: string;
+  /** The parameters of the first redirect whose state is ours. Anything else gets 404 and changes nothing. */
+  readonly redirect: Promise<URLSearchParams>;
+  /** Shows the outcome to the browser that brought the redirect, if one did; then closes. */
+  finish(outcome: Outcome): Promise<void>;
+  /** Closes at once: no listener, no socket is left. */
+  close(): Promise<void>;
+}
+
+export interface LoopbackOptions {
+  readonly host: RedirectHost;
+  /** 0: any free one. */
+  readonly port: number;
+  /** The state to wait for. */
+  readonly state: string;
+}
+
+export const callbackPath = '/callback';
+const donePath = '/done';
+const maxSockets = 16;
+const headersMs = 5_000;
+const pageMs = 5_000;
+
+/**
+ * Listens for the redirect of one sign-in, on loopback only.
+ *
+ * The browser's request waits until `finish`, is then sent on to a path without the code, and that page tells
+ * the truth. Throws AppError `port_taken`.
+ */
+export async function openLoopback({ host, port, state }: LoopbackOptions): Promise<Loopback> {
+  const sockets = new Set<Socket>();
+  let waiting: ServerResponse | undefined;
+  let page: Page | undefined;
+  let authority = '';
+  let arrived: (parameters: URLSearchParams) => void = () => {};
+  let shown: () => void = () => {};
+  const redirect = new Promise<URLSearchParams>((resolve) => {
+    arrived = resolve;
+  });
+  const pageShown = new Promise<void>((resolve) => {
+    shown = resolve;
+  });
+
+  function serve(request: IncomingMessage, response: ServerResponse): void {
+    const target = targetOf(request, authority);
+    if (target?.pathname === donePath && page) {
+      response.once('close', shown);
+      page.send(response);
+      return;
+    }
+    const ours =
+      target?.pathname === callbackPath && !waiting && !page && answersState(target.searchParams, state);
+    if (!target || !ours) {
+      notHerePage().send(response, request.method === 'HEAD');
+      return;
+    }
+    waiting = response;
+    // A person who closes the tab during the exchange gets no page, and no more waiting for it.
+    response.once('close', () => {
+      if (!page) shown();
+    });
+    arrived(target.searchParams);
+  }
+
+  const create = () => {
+    const server = createServer(
+      { maxHeaderSize: 16 * 1024, connectionsCheckingInterval: 1_000, keepAlive: false },
+      serve,
+    );
+    server.headersTimeout = headersMs;
+    server.requestTimeout = headersMs;
+    server.on('connection', (socket: Socket) => {
+      sockets.add(socket);
+      socket.once('close', () => sockets.delete(socket));
+      if (sockets.size > maxSockets) oldestBut(sockets, waiting?.socket)?.destroy();
+    });
+    return server;
+  };
+
+  const listening = await listenOnLoopback(host, port, create);
+  const redirectUri = redirectUriOf(host, listening.port);
+  authority = new URL(redirectUri).host;
+
+  async function close(): Promise<void> {
+    shown();
+    const closed = listening.servers.map(
+      (server) => new Promise<void>((resolve) => server.close(() => resolve())),
+    );
+    for (const socket of sockets) socket.destroy();
+    await Promise.all(closed);
+  }
+
+  async function finish(outcome: Outcome): Promise<void> {
+    page = outcome.signedIn ? donePage(outcome) : failedPage(outcome);
+    if (waiting && !waiting.destroyed) {
+      waiting.writeHead(303, { location: donePath, 'cache-control': 'no-store', connection: 'close' }).end();
+      const patience = setTimeout(shown, pageMs);
+      await pageShown;
+      clearTimeout(patience);
+    }
+    await close();
+  }
+
+  return { redirectUri, redirect, finish, close };
+}
+
+/** The redirect URI at `port`; without a port, the one to register where any port will do. */
+export function redirectUriOf(host: RedirectHost, port: number | undefined): string {
+  return new URL(`http://${host}${port === undefined ? '' : `:${port}`}${callbackPath}`).href;
+}
+
+/** The URL of a GET that is meant for us: one Host header, ours; a path, not a whole URL. */
+function targetOf(request: IncomingMessage, authority: string): URL | undefined {
+  const { method, url = '', rawHeaders } = request;
+  const hosts = rawHeaders.filter((_, i) => i % 2 === 0 && rawHeaders[i]?.toLowerCase() === 'host');
+  if (method !== 'GET' || hosts.length !== 1 || request.headers.host?.toLowerCase() !== authority) {
+    return undefined;
+  }
+  return url.startsWith('/') && URL.canParse(`http://${authority}${url}`)
+    ? new URL(`http://${authority}${url}`)
+    : undefined;
+}
+
+function oldestBut(sockets: Iterable<Socket>, kept: Socket | null | undefined): Socket | undefined {
+  for (const socket of sockets) if (socket !== kept) return socket;
+  return undefined;
+}

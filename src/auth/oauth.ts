@@ -1,0 +1,167 @@
+import type * as Library from 'openid-client';
+import { AppError, reasonOf } from '../lib/errors.ts';
+import { isObject, type JsonObject, stringMember } from '../lib/json.ts';
+import { Secret } from '../lib/secret.ts';
+import { display } from '../lib/text.ts';
+import type { Client } from './client.ts';
+import { type RecordingFetch, recordingFetch } from './fetch.ts';
+import type { AuthorizationServer } from './issuer-metadata.ts';
+import { issuerDown, type Reach } from './reach.ts';
+
+/**
+ * The one place that knows the OAuth library. It is loaded at the first use: a bridge whose token is fresh
+ * never pays for it.
+ */
+let loading: Promise<typeof Library> | undefined;
+export function loadLibrary(): Promise<typeof Library> {
+  loading ??= import('openid-client');
+  return loading;
+}
+
+/** A token answer (RFC 6749 5.1), its tokens checked for size and characters. */
+export interface Grant {
+  readonly accessToken: Secret;
+  readonly refreshToken: Secret | undefined;
+  readonly scope: string | undefined;
+  /** As it came; `lifetimeOf` makes sense of it. */
+  readonly expiresIn: number | undefined;
+  /** Claims of the id token, validated; undefined without one. */
+  readonly claims: JsonObject | undefined;
+}
+
+/** The token endpoint said no (RFC 6749 5.2), in whatever form. */
+export interface Refusal {
+  readonly status: number;
+  /** The error code; undefined when the body is no JSON, or has none. */
+  readonly error: string | undefined;
+  /** The server's words, without the secrets of the request. */
+  readonly description: string | undefined;
+}
+
+export type GrantResult = { readonly granted: Grant } | { readonly refused: Refusal };
+
+type Request = (
+  library: typeof Library,
+  configuration: Library.Configuration,
+  recording: RecordingFetch,
+) => Promise<unknown>;
+
+export interface Asking {
+  readonly reach: Reach;
+  readonly server: AuthorizationServer;
+  readonly client: Client;
+  /** What the request carries: taken out of whatever the server says in return. */
+  readonly secrets: readonly string[];
+}
+
+/**
+ * Sends one request to the token endpoint.
+ *
+ * Throws AppError `issuer_unreachable` (network, 5xx, an answer that is none), `sign_in_failed` (an answer that
+ * fails the library's checks), and those of `recordingFetch`.
+ */
+export async function askForTokens(asking: Asking, send: Request): Promise<GrantResult> {
+  let result = await ask(asking, false, send);
+  // RFC 6749 2.3.1 has id and secret percent-encoded before Basic; many servers do not decode them.
+  const encodable = /[^A-Za-z0-9]/.test(asking.client.id + (asking.client.secret?.reveal() ?? ''));
+  const basic = asking.client.authMethod === 'client_secret_basic' && encodable;
+  if (basic && 'refused' in result && result.refused.status === 401) result = await ask(asking, true, send);
+  return result;
+}
+
+async function ask(asking: Asking, rawBasic: boolean, send: Request): Promise<GrantResult> {
+  const library = await loadLibrary();
+  const recording = recordingFetch(asking.reach, asking.server.issuer);
+  const { issuer } = asking.server;
+  try {
+    const configuration = configure(library, asking, recording, rawBasic);
+    return { granted: grantOf(await send(library, configuration, recording), issuer) };
+  } catch (error) {
+    const ours = appErrorIn(error);
+    if (ours) throw ours;
+    const heard = recording.heard();
+    if (!heard) throw failed(issuer, error);
+    const code = heard.json && stringMember(heard.json, 'error');
+    if (heard.status >= 400 || code !== undefined) {
+      const said = heard.json && stringMember(heard.json, 'error_description');
+      const description = said && display(without(said, asking.secrets));
+      return { refused: { status: heard.status, error: code, description } };
+    }
+    if (!heard.json || stringMember(heard.json, 'access_token') === undefined) {
+      throw issuerDown(issuer, 'its token endpoint answers without a token', error);
+    }
+    throw failed(issuer, error);
+  }
+}
+
+/** Our own error inside those that the library wraps around it. */
+export function appErrorIn(error: unknown): AppError | undefined {
+  for (let inner = error; inner instanceof Error; inner = inner.cause) {
+    if (inner instanceof AppError) return inner;
+  }
+  return undefined;
+}
+
+const failed = (issuer: string, error: unknown) => {
+  const reason = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+  const message = `the answer of ${display(issuer)} is not in order: ${display(reasonOf(reason))}`;
+  return new AppError('sign_in_failed', message, {
+    cause: error,
+    hint: 'try again; if it stays so, tell the operator of the authorization server',
+  });
+};
+
+export function configure(
+  library: typeof Library,
+  { reach, server, client }: Omit<Asking, 'secrets'>,
+  recording: RecordingFetch = recordingFetch(reach, server.issuer),
+  rawBasic = false,
+): Library.Configuration {
+  const auth = clientAuthentication(library, client, rawBasic);
+  const configuration = new library.Configuration({ ...server }, client.id, {}, auth);
+  configuration[library.customFetch] = recording.fetch as Library.CustomFetch;
+  // Every URL has passed `secureUrl` already: plain http is left for loopback and what the user named.
+  library.allowInsecureRequests(configuration);
+  return configuration;
+}
+
+function clientAuthentication(
+  library: typeof Library,
+  { id, secret, authMethod }: Client,
+  rawBasic: boolean,
+): Library.ClientAuth {
+  if (!secret || authMethod === 'none') return library.None();
+  if (authMethod === 'client_secret_post') return library.ClientSecretPost(secret.reveal());
+  if (!rawBasic) return library.ClientSecretBasic(secret.reveal());
+  const credentials = Buffer.from(`${id}:${secret.reveal()}`).toString('base64');
+  return (_server, _client, _body, headers) => headers.set('authorization', `Basic ${credentials}`);
+}
+
+const longestToken = 16 * 1024;
+
+function grantOf(answer: unknown, issuer: string): Grant {
+  const from = isObject(answer) ? answer : {};
+  if (from.token_type !== 'bearer') {
+    throw new AppError('sign_in_failed', `${display(issuer)} gave a token that is no Bearer token`);
+  }
+  const claims = (answer as Library.TokenEndpointResponseHelpers).claims();
+  const refreshToken = stringMember(from, 'refresh_token');
+  return {
+    accessToken: token(stringMember(from, 'access_token') ?? '', issuer),
+    refreshToken: refreshToken === undefined ? undefined : token(refreshToken, issuer),
+    scope: stringMember(from, 'scope'),
+    expiresIn: typeof from.expires_in === 'number' ? from.expires_in : undefined,
+    claims: claims && { ...claims },
+  };
+}
+
+function token(text: string, issuer: string): Secret {
+  if (text.length <= longestToken && /^[\x21-\x7e]+$/.test(text)) return new Secret(text);
+  const what = text.length > longestToken ? `longer than ${longestToken} bytes` : 'not visible ASCII';
+  throw new AppError('sign_in_failed', `${display(issuer)} gave a token that is ${what}`);
+}
+
+/** `text` without the secrets that were sent: a server may echo them. */
+export function without(text: string, secrets: readonly string[]): string {
+  return secrets.reduce((kept, secret) => (secret ? kept.replaceAll(secret, '[redacted]') : kept), text);
+}

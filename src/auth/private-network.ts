@@ -1,0 +1,118 @@
+import dns from 'node:dns';
+import { BlockList, isIP, type LookupFunction } from 'node:net';
+import { AppError } from '../lib/errors.ts';
+import { isLoopbackHost } from '../lib/url.ts';
+
+export type AddressKind = 'public' | 'private' | 'loopback' | 'link-local';
+
+const ranges: Record<Exclude<AddressKind, 'public'>, BlockList> = {
+  'link-local': blockList(['169.254.0.0/16', 'fe80::/10']),
+  loopback: blockList(['127.0.0.0/8', '::1/128']),
+  private: blockList([
+    '0.0.0.0/8',
+    '10.0.0.0/8',
+    '100.64.0.0/10',
+    '172.16.0.0/12',
+    '192.168.0.0/16',
+    '::/128',
+    'fc00::/7',
+  ]),
+};
+
+/** Where an IP address leads. IPv4 inside IPv6 (`::ffff:10.0.0.1`) counts as what it holds. */
+export function addressKind(address: string): AddressKind {
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];
+  const ip = mapped ?? address;
+  const family = isIP(ip) === 6 ? 'ipv6' : 'ipv4';
+  for (const kind of ['link-local', 'loopback', 'private'] as const) {
+    if (ranges[kind].check(ip, family)) return kind;
+  }
+  return 'public';
+}
+
+/** Decides on the address that is really connected to, not on the text of a URL (RFC 9728 7.7). */
+export interface NetworkGuard {
+  /** Refuses a URL whose host is an address, which no `lookup` gets to see. Throws AppError `insecure_url`. */
+  check(url: URL): Promise<void>;
+  readonly lookup: LookupFunction;
+}
+
+type Resolve = (host: string) => Promise<readonly string[]>;
+
+/**
+ * The guard of the URLs that a server's metadata names: link-local addresses never; loopback and private ones
+ * only when the server itself is not public, or by `--allow-private-network`.
+ */
+export function createNetworkGuard(
+  server: URL,
+  allowPrivate: boolean,
+  resolve: Resolve = resolveHost,
+): NetworkGuard {
+  let isPublic: Promise<boolean> | undefined;
+  const serverIsPublic = () => {
+    isPublic ??= addressesOf(server, resolve).then(
+      (found) => found.every((address) => addressKind(address) === 'public'),
+      () => true,
+    );
+    return isPublic;
+  };
+  const refuse = async (host: string, addresses: readonly string[]) => {
+    for (const address of addresses) {
+      const kind = addressKind(address);
+      const harmless = kind === 'public' || (kind !== 'link-local' && allowPrivate);
+      if (harmless || (kind !== 'link-local' && !(await serverIsPublic()))) continue;
+      const hint =
+        kind === 'link-local' ? undefined : 'add --allow-private-network if this is your own network';
+      throw new AppError('insecure_url', `${server.host} sends us to ${host}, a ${kind} address`, { hint });
+    }
+  };
+  return {
+    async check(url) {
+      const literal = literalAddress(url.hostname);
+      if (literal) await refuse(url.host, [literal]);
+    },
+    lookup(host, options, callback) {
+      const found = (error: NodeJS.ErrnoException | null, all: dns.LookupAddress[]) => {
+        if (error) return callback(error, '', 0);
+        refuse(
+          host,
+          all.map(({ address }) => address),
+        ).then(
+          () => {
+            if (options.all) callback(null, all);
+            else callback(null, all[0]?.address ?? '', all[0]?.family);
+          },
+          (refusal: NodeJS.ErrnoException) => callback(refusal, '', 0),
+        );
+      };
+      dns.lookup(host, { ...options, all: true }, found);
+    },
+  };
+}
+
+async function addressesOf(url: URL, resolve: Resolve): Promise<readonly string[]> {
+  const literal = literalAddress(url.hostname);
+  return literal ? [literal] : resolve(url.hostname);
+}
+
+function literalAddress(hostname: string): string | undefined {
+  const bare = hostname.replace(/^\[|\]$/g, '');
+  if (isIP(bare)) return bare;
+  return isLoopbackHost(hostname) ? '127.0.0.1' : undefined;
+}
+
+async function resolveHost(host: string): Promise<readonly string[]> {
+  const all = await new Promise<dns.LookupAddress[]>((done, failed) =>
+    dns.lookup(host, { all: true }, (error, found) => (error ? failed(error) : done(found))),
+  );
+  return all.map(({ address }) => address);
+}
+
+function blockList(subnets: readonly string[]): BlockList {
+  const list = new BlockList();
+  for (const subnet of subnets) {
+    const [net = '', prefix] = subnet.split('/');
+    list.addSubnet(net, Number(prefix), isIP(net) === 6 ? 'ipv6' : 'ipv4');
+  }
+  return list;
+}

@@ -1,0 +1,78 @@
+import { display } from '../lib/text.ts';
+import { type DisplayIdentity, identify } from './identity.ts';
+import { askForTokens, type Grant } from './oauth.ts';
+import type { Reach } from './reach.ts';
+import { judgeRedirect, refusedBy } from './redirect.ts';
+import type { AuthorizationRequest } from './request.ts';
+import { lifetimeOf, type TokenSet } from './token-set.ts';
+
+export interface Redeemed {
+  readonly set: TokenSet;
+  readonly identity: DisplayIdentity;
+}
+
+/**
+ * Redeems an authorization response: checks it against its request, then exchanges the code for tokens.
+ *
+ * Out: `client_forgotten` when the issuer no longer knows the client that we registered there. Throws AppError
+ * `sign_in_denied`, `sign_in_failed`, `invalid_target`, `issuer_unreachable`.
+ */
+export async function redeem(
+  reach: Reach,
+  request: AuthorizationRequest,
+  parameters: URLSearchParams,
+  now: () => number,
+): Promise<Redeemed | 'client_forgotten'> {
+  judgeRedirect(parameters, request);
+  const result = await exchange(reach, request, parameters);
+  if ('refused' in result) {
+    const { error, status, description } = result.refused;
+    if (error === 'invalid_client' && request.client.dynamic) return 'client_forgotten';
+    throw refusedBy(request.server.issuer, error ?? `status ${status}`, description, request.resource);
+  }
+  const { granted } = result;
+  const set = tokenSetOf(request, granted, now());
+  return { set, identity: await identify(reach, request, granted) };
+}
+
+function exchange(reach: Reach, request: AuthorizationRequest, parameters: URLSearchParams) {
+  const { server, client, nonce, state } = request;
+  const verifier = request.verifier.reveal();
+  const secrets = [parameters.get('code') ?? '', verifier, client.secret?.reveal() ?? ''];
+  const answer = new URL(`${request.redirectUri}?${parameters}`);
+  const checks = { pkceCodeVerifier: verifier, expectedState: state };
+  const resource: Record<string, string> = request.resource ? { resource: request.resource } : {};
+  return askForTokens({ reach, server, client, secrets }, async (library, configuration, recording) => {
+    const withNonce = nonce === undefined ? checks : { ...checks, expectedNonce: nonce };
+    try {
+      return await library.authorizationCodeGrant(configuration, answer, { ...withNonce }, resource);
+    } catch (error) {
+      // Somebody who unticks `openid` at the provider gets tokens without an id token: no nonce to check.
+      const json = recording.heard()?.json;
+      if (nonce === undefined || !json?.access_token || json.id_token !== undefined) throw error;
+      configuration[library.customFetch] = recording.replay as NonNullable<
+        (typeof configuration)[typeof library.customFetch]
+      >;
+      return library.authorizationCodeGrant(configuration, answer, { ...checks }, resource);
+    }
+  });
+}
+
+function tokenSetOf(request: AuthorizationRequest, grant: Grant, now: number): TokenSet {
+  const { server, client } = request;
+  return {
+    accessToken: grant.accessToken,
+    refreshToken: grant.refreshToken,
+    scope: display(grant.scope ?? request.scope ?? '', 4096),
+    receivedAt: now,
+    lifetimeMs: lifetimeOf(grant.expiresIn),
+    issuer: server.issuer,
+    resource: request.resource,
+    client,
+    tokenEndpoint: server.token_endpoint,
+    revocationEndpoint: server.revocation_endpoint,
+    idTokenAlgorithms: server.id_token_signing_alg_values_supported,
+    dead: false,
+    signedInAt: now,
+  };
+}

@@ -1,0 +1,94 @@
+import { timingSafeEqual } from 'node:crypto';
+import { AppError } from '../lib/errors.ts';
+import { display } from '../lib/text.ts';
+import type { AuthorizationRequest } from './request.ts';
+
+const single = ['state', 'code', 'error', 'iss'];
+
+/**
+ * Whether redirect parameters are the answer to the request with `state`. A repeated parameter is none (RFC
+ * 6749 3.1), nor is one that carries neither a code nor an error. Compared in constant time.
+ */
+export function answersState(parameters: URLSearchParams, state: string): boolean {
+  if (single.some((name) => parameters.getAll(name).length > 1)) return false;
+  if (!parameters.get('code') && !parameters.get('error')) return false;
+  const [given, expected] = [Buffer.from(parameters.get('state') ?? ''), Buffer.from(state)];
+  return given.length === expected.length && timingSafeEqual(given, expected);
+}
+
+/**
+ * Judges an authorization response that carries our state. Returns when it may be redeemed.
+ *
+ * `iss` is compared byte for byte whenever it is there, and must be there when it was announced (RFC 9207 2.4);
+ * on a mismatch nothing of the response is shown. Throws AppError `sign_in_failed`, `sign_in_denied`,
+ * `invalid_target`.
+ */
+export function judgeRedirect(parameters: URLSearchParams, request: AuthorizationRequest): void {
+  const { issuer, authorization_response_iss_parameter_supported: announced } = request.server;
+  const named = parameters.get('iss');
+  if (named === null ? announced : named !== issuer) {
+    throw new AppError('sign_in_failed', `the answer does not come from ${display(issuer)}: it is refused`, {
+      hint: 'sign in again; if it happens again, do not trust the server and tell its operator',
+    });
+  }
+  const error = parameters.get('error');
+  if (error) throw refusedBy(issuer, error, parameters.get('error_description'), request.resource);
+}
+
+/** An OAuth error code as a person reads it. Also for the token endpoint. */
+export function refusedBy(
+  issuer: string,
+  error: string,
+  description: string | null | undefined,
+  resource: string | undefined,
+): AppError {
+  const who = display(issuer);
+  const said = description ? `: ${display(description)}` : '';
+  switch (error) {
+    case 'access_denied':
+    case 'consent_required':
+    case 'login_required':
+    case 'interaction_required':
+    case 'account_selection_required':
+      return new AppError('sign_in_denied', `the sign-in was not granted at ${who} (${error}${said})`, {
+        hint: 'nothing was kept; sign in again when you want to',
+      });
+    case 'invalid_target':
+      return invalidTarget(who, resource, said);
+    case 'invalid_scope':
+      return new AppError('sign_in_failed', `${who} refuses the scopes asked for${said}`, {
+        hint: 'choose others with --scope "openid profile"',
+      });
+    case 'unauthorized_client':
+      return new AppError('sign_in_failed', `${who} does not let this client sign people in${said}`, {
+        hint: 'register a native client there, and give its id with --client-id',
+      });
+    case 'invalid_client':
+      return new AppError('sign_in_failed', `${who} does not know this client${said}`, {
+        hint: 'check --client-id, and MCP_WHOAMI_CLIENT_SECRET if the client has a secret',
+      });
+    case 'invalid_grant':
+      return new AppError('sign_in_failed', `${who} does not accept the code of this sign-in${said}`, {
+        hint: 'it was late, or not meant for us: sign in again',
+      });
+    case 'temporarily_unavailable':
+    case 'server_error':
+      return new AppError('issuer_unreachable', `${who} cannot sign you in now (${error}${said})`, {
+        hint: 'try again later',
+      });
+    default:
+      return new AppError('sign_in_failed', `${who} refused the sign-in (${display(error, 80)}${said})`, {
+        hint: 'check --client-id, --scope and --auth-param against what the provider expects',
+      });
+  }
+}
+
+function invalidTarget(who: string, resource: string | undefined, said: string): AppError {
+  const what = resource === undefined ? 'a missing resource' : display(resource, 200);
+  return new AppError('invalid_target', `${who} does not know the resource ${what}${said}`, {
+    hint:
+      resource === undefined
+        ? 'name the API resource registered at the provider with --resource URI'
+        : `register ${display(resource, 200)} as an API resource at the provider, or sign in with --resource none`,
+  });
+}

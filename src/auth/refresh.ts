@@ -1,0 +1,72 @@
+import { AppError } from '../lib/errors.ts';
+import { display } from '../lib/text.ts';
+import type { AuthorizationServer } from './issuer-metadata.ts';
+import { askForTokens, type Refusal } from './oauth.ts';
+import type { Reach } from './reach.ts';
+import { lifetimeOf, type TokenSet } from './token-set.ts';
+
+/** The authorization server as far as a token set remembers it: enough to renew and to revoke. */
+export function rememberedServer(set: TokenSet): AuthorizationServer {
+  return {
+    issuer: set.issuer,
+    authorization_endpoint: set.tokenEndpoint,
+    token_endpoint: set.tokenEndpoint,
+    ...(set.revocationEndpoint ? { revocation_endpoint: set.revocationEndpoint } : {}),
+    ...(set.idTokenAlgorithms ? { id_token_signing_alg_values_supported: [...set.idTokenAlgorithms] } : {}),
+  };
+}
+
+/**
+ * One refresh (RFC 6749 6). What the answer leaves out stays as it was: refresh token, scope.
+ *
+ * Out: `refused` when the issuer will never renew this set again. Throws AppError `issuer_unreachable` (try
+ * again later), `invalid_target`, `remote_error` (a refusal that is about the request, not about the token).
+ */
+export async function refresh(
+  reach: Reach,
+  set: TokenSet,
+  now: () => number,
+): Promise<TokenSet | { readonly refused: Refusal }> {
+  const { client, resource } = set;
+  const server = rememberedServer(set);
+  const refreshToken = set.refreshToken?.reveal() ?? '';
+  const secrets = [refreshToken, client.secret?.reveal() ?? ''];
+  const parameters: Record<string, string> = resource ? { resource } : {};
+  const result = await askForTokens({ reach, server, client, secrets }, (library, configuration) =>
+    library.refreshTokenGrant(configuration, refreshToken, parameters),
+  );
+  if ('refused' in result) {
+    if (isFinal(result.refused)) return result;
+    throw unfinished(set, result.refused);
+  }
+  const { granted } = result;
+  return {
+    ...set,
+    accessToken: granted.accessToken,
+    refreshToken: granted.refreshToken ?? set.refreshToken,
+    scope: granted.scope ?? set.scope,
+    receivedAt: now(),
+    lifetimeMs: lifetimeOf(granted.expiresIn),
+    dead: false,
+  };
+}
+
+/** The token, or the client, is no more. A 400 or 401 without JSON is what some servers say for that. */
+function isFinal({ error, status }: Refusal): boolean {
+  if (error === undefined) return status === 400 || status === 401;
+  return ['invalid_grant', 'invalid_client', 'unauthorized_client'].includes(error);
+}
+
+function unfinished({ issuer, resource }: TokenSet, { error, status, description }: Refusal): AppError {
+  const said = description ? `: ${description}` : '';
+  const what = `${display(issuer)} did not renew the access token (${display(error ?? `status ${status}`, 80)}${said})`;
+  if (error === 'invalid_target') {
+    return new AppError('invalid_target', what, {
+      hint: `register ${display(resource ?? 'the URL', 200)} as an API resource at the provider, or sign in with --resource none`,
+    });
+  }
+  const code = ['temporarily_unavailable', 'server_error', 'slow_down'].includes(error ?? '')
+    ? 'issuer_unreachable'
+    : 'remote_error';
+  return new AppError(code, what, { hint: 'try again later; if it stays so, sign in again' });
+}

@@ -1,0 +1,184 @@
+import { randomBytes } from 'node:crypto';
+import { AppError } from '../lib/errors.ts';
+import { isObject, type JsonObject, parseJsonObject, stringMember } from '../lib/json.ts';
+import { Secret } from '../lib/secret.ts';
+import type { SignInSettings } from '../lib/settings.ts';
+import { display } from '../lib/text.ts';
+import { version } from '../lib/version.ts';
+import { authMethodFor, type Client } from './client.ts';
+import type { SignInEdges } from './edges.ts';
+import type { AuthorizationServer } from './issuer-metadata.ts';
+import { askForTokens } from './oauth.ts';
+import { exchangeWith, issuerDown, issuerFailure, type Reach } from './reach.ts';
+import { openRegistrations, type Registration } from './registrations.ts';
+
+const longestClientId = 2 * 1024;
+const hint = 'register a native client at the provider, and give its id with --client-id';
+
+/**
+ * The registration made earlier at this issuer, if it can serve again: its redirect URI fits what was asked
+ * for, its secret has not ended, and the issuer still knows it. A forgotten one is dropped here, before a
+ * browser opens on an error page that never comes back to us.
+ */
+export async function findRegistration(
+  edges: SignInEdges,
+  reach: Reach,
+  settings: SignInSettings,
+  server: AuthorizationServer,
+): Promise<Registration | undefined> {
+  if (settings.clientId !== undefined) return undefined;
+  const registrations = openRegistrations(edges);
+  const kept = await registrations.get(server.issuer);
+  if (!kept) return undefined;
+  const { hostname, port } = new URL(kept.redirectUri);
+  const fits =
+    hostname === settings.redirectHost &&
+    (settings.redirectPort === undefined || Number(port || 80) === settings.redirectPort) &&
+    (kept.secretExpiresAt === undefined || kept.secretExpiresAt > edges.now() + 60_000);
+  if (fits && (await isKnown(reach, server, kept.client))) return kept;
+  await registrations.remove(server.issuer, kept.client.id);
+  return undefined;
+}
+
+/** Asks with a refresh token that cannot exist: a server that still knows the client finds fault with that. */
+async function isKnown(reach: Reach, server: AuthorizationServer, client: Client): Promise<boolean> {
+  const unknown = randomBytes(32).toString('base64url');
+  const asking = { reach, server, client, secrets: [] };
+  const answer = await askForTokens(asking, (library, configuration) =>
+    library.refreshTokenGrant(configuration, unknown),
+  );
+  return !('refused' in answer && answer.refused.error === 'invalid_client');
+}
+
+/**
+ * The client to sign in with: given in advance, else a client id metadata document, else the registration found,
+ * else a new dynamic registration (MCP client registration, order of preference).
+ *
+ * Throws AppError `registration_failed`, `issuer_unreachable`, `metadata_invalid` (a secret that was given for
+ * another issuer).
+ */
+export async function clientFor(
+  edges: SignInEdges,
+  reach: Reach,
+  settings: SignInSettings,
+  server: AuthorizationServer,
+  redirectUri: string,
+  found: Registration | undefined,
+): Promise<Client> {
+  if (settings.clientId !== undefined) return givenClient(edges, settings, server);
+  if (found?.redirectUri === redirectUri) return found.client;
+  const registration = await register(reach, server, redirectUri);
+  await openRegistrations(edges).put(registration);
+  return registration.client;
+}
+
+/** A client registered in advance; without a secret, an https URL is a client id metadata document. */
+async function givenClient(
+  edges: SignInEdges,
+  settings: SignInSettings,
+  server: AuthorizationServer,
+): Promise<Client> {
+  const { clientId = '', clientSecret: secret } = settings;
+  const id = checkClientId(clientId);
+  if (secret) await refuseOtherIssuer(edges, id, server.issuer);
+  const methods = server.token_endpoint_auth_methods_supported;
+  return { id, secret, authMethod: authMethodFor(secret, undefined, methods), dynamic: false };
+}
+
+/** A client's secret goes to the issuer that it was first used with, and nowhere else (RFC 8252 8.5). */
+async function refuseOtherIssuer({ index }: SignInEdges, clientId: string, issuer: string): Promise<void> {
+  const other = (await index.list()).find((entry) => entry.clientId === clientId && entry.issuer !== issuer);
+  if (!other) return;
+  throw new AppError(
+    'metadata_invalid',
+    `the secret of client ${display(clientId, 80)} belongs to ${display(other.issuer)}, not to ${display(issuer)}`,
+    { hint: `if ${other.server} has moved, run mcp-whoami logout ${other.server} first` },
+  );
+}
+
+async function register(
+  reach: Reach,
+  server: AuthorizationServer,
+  redirectUri: string,
+): Promise<Registration> {
+  const { issuer, registration_endpoint: endpoint } = server;
+  if (endpoint === undefined) {
+    throw new AppError('registration_failed', `${display(issuer)} lets no client register itself`, { hint });
+  }
+  const answer = await exchangeWith(reach, endpoint, 'the registration endpoint', {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', accept: 'application/json' },
+    body: JSON.stringify(registrationRequest(server, redirectUri)),
+  }).catch((error: unknown) => {
+    throw issuerFailure(error, new URL(endpoint), issuer);
+  });
+  if (answer.status >= 500 || answer.status === 429) {
+    throw issuerDown(issuer, `its registration endpoint answers with status ${answer.status}`);
+  }
+  if (answer.status < 200 || answer.status > 299) {
+    const why = errorText(answer.body) ?? `status ${answer.status}`;
+    throw new AppError('registration_failed', `${display(issuer)} refused to register us (${why})`, { hint });
+  }
+  return readRegistration(parseJsonObject(answer.body, endpoint), server, redirectUri);
+}
+
+function registrationRequest(server: AuthorizationServer, redirectUri: string): JsonObject {
+  const methods = server.token_endpoint_auth_methods_supported;
+  return {
+    client_name: 'mcp-whoami',
+    redirect_uris: [redirectUri],
+    application_type: 'native',
+    grant_types: ['authorization_code', 'refresh_token'],
+    response_types: ['code'],
+    // Where `none` is not listed the server chooses: asking for it makes some of them a broken client.
+    ...(methods === undefined || methods.includes('none') ? { token_endpoint_auth_method: 'none' } : {}),
+    software_id: 'mcp-whoami',
+    software_version: version,
+  };
+}
+
+/** RFC 7591 3.2.1: the server may change anything. What counts is the id, the secret and how it is sent. */
+function readRegistration(
+  answer: JsonObject,
+  server: AuthorizationServer,
+  redirectUri: string,
+): Registration {
+  const { issuer, token_endpoint_auth_methods_supported: methods } = server;
+  const id = stringMember(answer, 'client_id');
+  if (id === undefined) {
+    throw new AppError('registration_failed', `${display(issuer)} registered us without a client id`, {
+      hint,
+    });
+  }
+  const text = stringMember(answer, 'client_secret');
+  const told = stringMember(answer, 'token_endpoint_auth_method');
+  const secret = text !== undefined && told !== 'none' ? new Secret(text) : undefined;
+  const end = Number(answer.client_secret_expires_at);
+  return {
+    issuer,
+    client: {
+      id: checkClientId(id),
+      secret,
+      authMethod: authMethodFor(secret, told, methods),
+      dynamic: true,
+    },
+    redirectUri,
+    secretExpiresAt: secret && end > 0 ? end * 1000 : undefined,
+  };
+}
+
+function checkClientId(id: string): string {
+  if (id.length <= longestClientId && /^[\x20-\x7e]+$/.test(id)) return id;
+  throw new AppError('registration_failed', 'the client id is too long, or not visible ASCII', { hint });
+}
+
+function errorText(body: string): string | undefined {
+  try {
+    const answer = parseJsonObject(body, 'the registration endpoint');
+    if (!isObject(answer)) return undefined;
+    const words = [stringMember(answer, 'error'), stringMember(answer, 'error_description')];
+    return display(words.filter(Boolean).join(': '), 200) || undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,144 @@
+import { AppError } from '../lib/errors.ts';
+import { Secret } from '../lib/secret.ts';
+import type { SignInSettings } from '../lib/settings.ts';
+import { display } from '../lib/text.ts';
+import { secureUrl } from '../lib/url.ts';
+import { isScope } from './challenge.ts';
+import type { Client } from './client.ts';
+import type { Discovery } from './discovery.ts';
+import type { AuthorizationServer } from './issuer-metadata.ts';
+import { configure, loadLibrary } from './oauth.ts';
+import type { Reach } from './reach.ts';
+
+/**
+ * One authorization request: what the browser was sent off with, and what its answer is held against. All of
+ * it is fixed before the browser opens (RFC 9700 4.4: issuer and token endpoint belong to the state).
+ */
+export interface AuthorizationRequest {
+  /** The authorization URL. */
+  readonly url: string;
+  readonly redirectUri: string;
+  readonly state: string;
+  readonly verifier: Secret;
+  /** With `openid` only. */
+  readonly nonce: string | undefined;
+  /** Asked for; undefined: the parameter was left out. */
+  readonly scope: string | undefined;
+  readonly resource: string | undefined;
+  readonly server: AuthorizationServer;
+  readonly client: Client;
+  /** Milliseconds since the epoch. */
+  readonly startedAt: number;
+}
+
+const longestUrl = 8 * 1024;
+
+/** Set by us alone: `--auth-param` may not touch them. */
+const ours = new Set([
+  'response_type',
+  'response_mode',
+  'client_id',
+  'redirect_uri',
+  'state',
+  'nonce',
+  'code_challenge',
+  'code_challenge_method',
+  'scope',
+  'resource',
+  'request',
+  'request_uri',
+]);
+
+export interface RequestParts {
+  readonly discovery: Discovery;
+  readonly client: Client;
+  readonly redirectUri: string;
+  readonly state: string;
+  /** Asked for on top (step-up after a 403). */
+  readonly moreScope?: string | undefined;
+  readonly now: number;
+}
+
+/** Throws AppError `insecure_url`, `metadata_invalid`, `usage` (an `--auth-param` that is ours to set). */
+export async function createRequest(
+  reach: Reach,
+  settings: SignInSettings,
+  parts: RequestParts,
+): Promise<AuthorizationRequest> {
+  const { discovery, client, redirectUri, state } = parts;
+  const { server } = discovery;
+  const library = await loadLibrary();
+  const verifier = library.randomPKCECodeVerifier();
+  const scopes = scopesToAsk(settings, discovery, parts.moreScope);
+  const nonce = scopes.includes('openid') ? library.randomNonce() : undefined;
+  const resource = settings.resource === 'none' ? undefined : (settings.resource ?? discovery.resource);
+  const scope = scopes.length > 0 ? scopes.join(' ') : undefined;
+  const prompt = promptFor(settings, scopes, server);
+  const url = library.buildAuthorizationUrl(configure(library, { reach, server, client }), {
+    ...(prompt ? { prompt } : {}),
+    ...extraParameters(settings.authParams),
+    ...(scope ? { scope } : {}),
+    ...(resource ? { resource } : {}),
+    ...(nonce ? { nonce } : {}),
+    redirect_uri: redirectUri,
+    state,
+    code_challenge: await library.calculatePKCECodeChallenge(verifier),
+    code_challenge_method: 'S256',
+  });
+  const { href } = secureUrl(url.href, 'the authorization URL', reach.policy);
+  if (href.length > longestUrl) {
+    throw new AppError(
+      'metadata_invalid',
+      `the authorization URL of ${display(server.issuer)} is too long (${href.length} characters)`,
+      { hint: 'ask for fewer scopes with --scope' },
+    );
+  }
+  return {
+    url: href,
+    redirectUri,
+    state,
+    verifier: new Secret(verifier),
+    nonce,
+    scope,
+    resource,
+    server,
+    client,
+    startedAt: parts.now,
+  };
+}
+
+/**
+ * `--scope`, else what the server asks for and `offline_access` where the issuer lists it (MCP authorization,
+ * Scope Selection Strategy and Refresh Tokens); a step-up adds to either.
+ */
+export function scopesToAsk(
+  settings: Pick<SignInSettings, 'scope'>,
+  discovery: Pick<Discovery, 'scopes' | 'server'>,
+  more: string | undefined,
+): string[] {
+  const words = (text: string) => text.split(/\s+/).filter(Boolean);
+  const offline = discovery.server.scopes_supported?.includes('offline_access') ? ['offline_access'] : [];
+  const base = settings.scope === undefined ? [...discovery.scopes, ...offline] : words(settings.scope);
+  const asked = [...new Set([...base, ...words(more ?? '')])];
+  if (asked.length === 0 || isScope(asked.join(' '))) return asked;
+  throw new AppError('usage', `"${display(asked.join(' '))}" are no scopes`);
+}
+
+/** Logto and oidc-provider drop `offline_access` silently unless consent is asked for (OpenID Connect 11). */
+function promptFor(
+  settings: SignInSettings,
+  scopes: readonly string[],
+  server: AuthorizationServer,
+): string | undefined {
+  const offline = scopes.includes('offline_access') && server.scopes_supported?.includes('offline_access');
+  const words = [...(settings.switchAccount ? ['select_account'] : []), ...(offline ? ['consent'] : [])];
+  return words.length > 0 ? words.join(' ') : undefined;
+}
+
+function extraParameters(given: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  const taken = Object.keys(given).find((name) => ours.has(name));
+  if (taken === undefined) return given;
+  throw new AppError('usage', `--auth-param ${taken} is not yours to set: mcp-whoami sets it itself`, {
+    hint: 'scope and resource have flags of their own: --scope, --resource',
+  });
+}

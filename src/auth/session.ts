@@ -1,0 +1,171 @@
+import { performance } from 'node:perf_hooks';
+import type { AccessTokens } from '../lib/access.ts';
+import { AppError, asAppError } from '../lib/errors.ts';
+import type { Secret } from '../lib/secret.ts';
+import type { SignInSettings } from '../lib/settings.ts';
+import { display } from '../lib/text.ts';
+import type { SignInEdges } from './edges.ts';
+import { createReach } from './reach.ts';
+import { refresh } from './refresh.ts';
+import { openRegistrations } from './registrations.ts';
+import { createStrikes } from './strikes.ts';
+import { marginOf, type TokenSet } from './token-set.ts';
+import { loginCommand, openTokenStore } from './token-store.ts';
+
+export interface Session extends AccessTokens {
+  /** Tries once more to save what a full or locked store did not take. For the end of the process. */
+  settle(): Promise<void>;
+}
+
+type Settings = Pick<SignInSettings, 'server' | 'profile' | 'allowHttp' | 'allowPrivateNetwork'>;
+
+/** A set in use. `receivedHere`: on the monotonic clock; undefined when it was read from the vault. */
+interface Held {
+  readonly set: TokenSet;
+  readonly receivedHere: number | undefined;
+}
+
+/** Pause after a renewal that failed while the token still serves. Milliseconds. */
+const pauseMs = 5_000;
+
+/**
+ * The access tokens of one person's sign-in: fresh, refreshed once across all processes, or a typed error.
+ *
+ * Renewal is single flight in this process and under a lock between processes: the holder reads the vault
+ * again, refreshes only what nobody else has, and writes before it lets go.
+ */
+export function createSession(edges: SignInEdges, settings: Settings): Session {
+  const { now, log, http } = edges;
+  const monotonic = edges.monotonic ?? (() => performance.now());
+  const store = openTokenStore(edges, settings);
+  const reach = createReach(http, settings);
+  const strikes = createStrikes(monotonic, settings.server);
+  let held: Held | undefined;
+  let flight: Promise<Secret> | undefined;
+  let unsaved: { readonly set: TokenSet; readonly base: Secret } | undefined;
+  let pauseUntil = 0;
+
+  const hint = `run ${loginCommand(settings)}`;
+  const hold = (set: TokenSet, receivedHere?: number): Secret => {
+    held = { set, receivedHere };
+    return set.accessToken;
+  };
+
+  /** Milliseconds that the token still serves: by the clock since receipt, a stored one by wall time. */
+  function left({ set, receivedHere }: Held): number {
+    if (set.lifetimeMs === undefined) return Number.POSITIVE_INFINITY;
+    if (receivedHere !== undefined) return receivedHere + set.lifetimeMs - monotonic();
+    return Math.min(set.receivedAt + set.lifetimeMs - now(), set.lifetimeMs);
+  }
+  const isDue = (it: Held) => it.set.lifetimeMs !== undefined && left(it) <= marginOf(it.set.lifetimeMs);
+
+  async function current(): Promise<Secret | undefined> {
+    // A set that cannot be renewed may have been replaced by a new sign-in meanwhile.
+    if (!held || (isDue(held) && (held.set.dead || !held.set.refreshToken))) {
+      const set = await store.load();
+      if (!set) held = undefined;
+      else if (!held || !set.accessToken.equals(held.set.accessToken)) hold(set);
+    }
+    if (!held) return undefined;
+    const { set } = held;
+    const renewable = set.refreshToken !== undefined && !set.dead;
+    if (!renewable || !isDue(held) || monotonic() < pauseUntil) return strikes.handedOut(set.accessToken);
+    try {
+      return strikes.handedOut(await renewOnce(set.accessToken));
+    } catch (error) {
+      // Refused for good: the server's 401 and `renew` say so. Else the old token serves to its end.
+      if (asAppError(error).code !== 'not_signed_in' && left(held) <= 0) throw error;
+      pauseUntil = monotonic() + pauseMs;
+      log.debug('the access token was not renewed', { reason: error });
+      return strikes.handedOut(set.accessToken);
+    }
+  }
+
+  async function renew(rejected: Secret | undefined): Promise<Secret> {
+    if (rejected) strikes.rejected(rejected);
+    if (held && rejected && !held.set.accessToken.equals(rejected) && !held.set.dead) {
+      return strikes.handedOut(held.set.accessToken);
+    }
+    const token = await renewOnce(rejected);
+    return strikes.handedOut(rejected?.equals(token) ? await renewOnce(rejected) : token);
+  }
+
+  function renewOnce(rejected: Secret | undefined): Promise<Secret> {
+    flight ??= store
+      .alone(() => renewAlone(rejected))
+      .finally(() => {
+        flight = undefined;
+      });
+    return flight;
+  }
+
+  async function renewAlone(rejected: Secret | undefined): Promise<Secret> {
+    const set = await latest();
+    if (!set) {
+      held = undefined;
+      throw new AppError('not_signed_in', `you are not signed in to ${settings.server.href}`, { hint });
+    }
+    const found = held?.set.accessToken.equals(set.accessToken)
+      ? { ...held, set }
+      : { set, receivedHere: undefined };
+    const other = !rejected || !set.accessToken.equals(rejected);
+    if (set.dead) throw ended(set, 'was ended there');
+    if (other && !(isDue(found) && set.refreshToken)) return hold(set, found.receivedHere);
+    if (!set.refreshToken) throw ended(set, 'has run out, and came without a refresh token');
+    held = found;
+    const outcome = await refresh(reach, set, now);
+    if ('refused' in outcome) return buried(set, outcome.refused.error);
+    await keep(outcome, set.accessToken);
+    log.debug('the access token was renewed', { issuer: set.issuer });
+    return hold(outcome, monotonic());
+  }
+
+  /** What the vault holds, or what it did not take from us and nobody has replaced since. */
+  async function latest(): Promise<TokenSet | undefined> {
+    const stored = await store.load();
+    if (!unsaved || !stored?.accessToken.equals(unsaved.base)) {
+      unsaved = undefined;
+      return stored;
+    }
+    const { set, base } = unsaved;
+    await keep(set, base);
+    return set;
+  }
+
+  async function keep(set: TokenSet, base: Secret): Promise<void> {
+    try {
+      await store.save(set);
+      unsaved = undefined;
+    } catch (error) {
+      unsaved = { set, base };
+      log.warn('the renewed tokens could not be saved; this process keeps them in memory', { reason: error });
+    }
+  }
+
+  async function buried(set: TokenSet, reason: string | undefined): Promise<never> {
+    const dead = { ...set, dead: true };
+    hold(dead, held?.receivedHere);
+    try {
+      await store.save(dead);
+      if (reason === 'invalid_client' && set.client.dynamic) {
+        await openRegistrations(edges).remove(set.issuer, set.client.id);
+      }
+    } catch (error) {
+      log.warn('the end of the sign-in could not be noted', { reason: error });
+    }
+    throw ended(set, `was ended there${reason ? ` (${display(reason, 80)})` : ''}`);
+  }
+
+  const ended = ({ issuer }: TokenSet, how: string) =>
+    new AppError(
+      'not_signed_in',
+      `your sign-in to ${settings.server.href} at ${display(issuer)} ${how}: sign in again`,
+      { hint },
+    );
+
+  async function settle(): Promise<void> {
+    if (unsaved) await store.alone(latest);
+  }
+
+  return { current, renew, settle };
+}

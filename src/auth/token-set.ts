@@ -1,0 +1,102 @@
+import { type JsonObject, parseJsonObject, stringMember } from '../lib/json.ts';
+import { Secret } from '../lib/secret.ts';
+import type { Client, ClientAuthMethod } from './client.ts';
+import { clientAuthMethods } from './client.ts';
+
+/**
+ * What one sign-in leaves in the vault: the tokens, and all that a refresh and a revocation need, so that
+ * neither asks for metadata again. Pinned to its issuer: a refresh token goes nowhere else.
+ */
+export interface TokenSet {
+  readonly accessToken: Secret;
+  readonly refreshToken: Secret | undefined;
+  /** Granted scopes, space separated. */
+  readonly scope: string;
+  /** Wall clock, milliseconds since the epoch. */
+  readonly receivedAt: number;
+  /** Lifetime at receipt in milliseconds; undefined when the issuer did not tell: use it until a 401. */
+  readonly lifetimeMs: number | undefined;
+  readonly issuer: string;
+  /** Sent with each refresh; undefined: the parameter is left out. */
+  readonly resource: string | undefined;
+  readonly client: Client;
+  readonly tokenEndpoint: string;
+  readonly revocationEndpoint: string | undefined;
+  readonly idTokenAlgorithms: readonly string[] | undefined;
+  /** The issuer refused the refresh for good. */
+  readonly dead: boolean;
+  /** When the person signed in; a refresh does not change it. Milliseconds since the epoch. */
+  readonly signedInAt: number;
+}
+
+const longestLifetimeMs = 365 * 24 * 3600 * 1000;
+
+/** `expires_in` in milliseconds. Not a positive number: unknown. More than a year: a year. */
+export function lifetimeOf(expiresIn: unknown): number | undefined {
+  const seconds = typeof expiresIn === 'string' ? Number(expiresIn) : expiresIn;
+  if (typeof seconds !== 'number' || !(seconds > 0)) return undefined;
+  return Math.min(seconds * 1000, longestLifetimeMs);
+}
+
+/** How long before its end a token is renewed: the smaller of 60 s and a tenth of its life. Milliseconds. */
+export function marginOf(lifetimeMs: number): number {
+  return Math.min(60_000, lifetimeMs / 10);
+}
+
+export function printTokenSet(set: TokenSet): Secret {
+  const { accessToken, refreshToken, client, ...rest } = set;
+  return new Secret(
+    JSON.stringify({
+      version: 1,
+      ...rest,
+      accessToken: accessToken.reveal(),
+      refreshToken: refreshToken?.reveal(),
+      client: printClient(client),
+    }),
+  );
+}
+
+/** Throws AppError `remote_error` when the text is no token set of ours. */
+export function parseTokenSet(text: Secret): TokenSet | undefined {
+  const from = parseJsonObject(text.reveal(), 'the vault', 'remote_error');
+  const [accessToken, issuer, tokenEndpoint] = ['accessToken', 'issuer', 'tokenEndpoint'].map((name) =>
+    stringMember(from, name),
+  );
+  const client = parseClient(from.client as JsonObject | undefined);
+  if (!accessToken || !issuer || !tokenEndpoint || !client) return undefined;
+  const number = (name: string) => (typeof from[name] === 'number' ? (from[name] as number) : undefined);
+  const refreshToken = stringMember(from, 'refreshToken');
+  const algorithms = from.idTokenAlgorithms;
+  return {
+    accessToken: new Secret(accessToken),
+    refreshToken: refreshToken === undefined ? undefined : new Secret(refreshToken),
+    scope: stringMember(from, 'scope') ?? '',
+    receivedAt: number('receivedAt') ?? 0,
+    lifetimeMs: number('lifetimeMs'),
+    issuer,
+    resource: stringMember(from, 'resource'),
+    client,
+    tokenEndpoint,
+    revocationEndpoint: stringMember(from, 'revocationEndpoint'),
+    idTokenAlgorithms: Array.isArray(algorithms) ? algorithms.map(String) : undefined,
+    dead: from.dead === true,
+    signedInAt: number('signedInAt') ?? 0,
+  };
+}
+
+export function printClient(client: Client): JsonObject {
+  return { ...client, secret: client.secret?.reveal() };
+}
+
+export function parseClient(from: JsonObject | undefined): Client | undefined {
+  const id = from && stringMember(from, 'id');
+  if (!id) return undefined;
+  const secret = stringMember(from, 'secret');
+  const authMethod = clientAuthMethods.find((method) => method === from.authMethod) ?? 'none';
+  return {
+    id,
+    secret: secret === undefined ? undefined : new Secret(secret),
+    authMethod: authMethod satisfies ClientAuthMethod,
+    dynamic: from.dynamic === true,
+  };
+}
