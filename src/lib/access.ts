@@ -30,8 +30,10 @@ export interface SignInAttempt {
   openBrowser(): Promise<boolean>;
   /** Settles when the sign-in does. Rejects with AppError: `sign_in_denied`, `sign_in_timeout` ... */
   readonly completed: Promise<void>;
-  /** Ends the attempt: listener closed, nothing kept. */
+  /** The person does not want it: listener closed, nothing kept, no window for anybody in the next 30 s. */
   cancel(): void;
+  /** This process ends, the sign-in need not: another process may take it over on the same port. */
+  leave?(): void;
 }
 
 /** "Something that can sign a person in": what the bridge is handed. */

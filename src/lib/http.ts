@@ -21,6 +21,8 @@ export interface RequestOptions {
   readonly signal?: AbortSignal | undefined;
   /** Time until the answer's headers are there. 0: no limit. Default 5 s. */
   readonly headersTimeoutMs?: number;
+  /** Resolves the host's name for this request instead of the client's own `lookup`: a guard of its target. */
+  readonly lookup?: LookupFunction | undefined;
 }
 
 export interface ReadOptions extends RequestOptions {
@@ -75,11 +77,12 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
       };
       if (request.body !== undefined) headers['content-length'] = Buffer.byteLength(request.body);
       const tls = url.protocol === 'https:';
+      const lookup = request.lookup ?? options.lookup;
       const outgoing = (tls ? https : http).request(url, {
         method: request.method ?? 'GET',
         headers,
         agent: tls ? secure : plain,
-        ...(options.lookup ? { lookup: options.lookup } : {}),
+        ...(lookup ? { lookup } : {}),
         ...(request.signal ? { signal: request.signal } : {}),
       });
       const limit = request.headersTimeoutMs ?? budgets.clientHeadersMs;

@@ -39,6 +39,8 @@ export interface SignInSettings {
   readonly assumePkce: boolean;
   readonly switchAccount: boolean;
   readonly allowHttp: readonly string[];
+  /** A public server may name an authorization server in a private network (VPN, compose). Default: it may not. */
+  readonly allowPrivateNetwork?: boolean;
 }
 
 export type VerifyMethod = 'auto' | 'jwt' | 'userinfo' | 'introspection';
