@@ -1,4 +1,5 @@
 import { connect, createServer, type Socket } from 'node:net';
+import { hasCode } from '../lib/errors.ts';
 import type { Lock } from './vault.ts';
 
 /** The system codes that say: somebody listens there already. */
@@ -45,16 +46,16 @@ export function holdersEnd(address: string, limitMs: number): Promise<void> {
   });
 }
 
-/** True when somebody listens at `address`: it was connected to, or its queue is full. */
+/** True when somebody listens at `address`, or did a moment ago: its queue is full, or it is just letting go. */
 export function isHeld(address: string): Promise<boolean> {
   return new Promise((resolve, reject) => {
     const socket = connect(address, () => {
       socket.destroy();
       resolve(true);
     });
-    socket.once('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'EAGAIN') resolve(true);
-      else if (error.code === 'ECONNREFUSED' || error.code === 'ENOENT') resolve(false);
+    socket.once('error', (error) => {
+      if (hasCode(error, 'EAGAIN', 'ECONNRESET', 'EPIPE', 'ENOTCONN')) resolve(true);
+      else if (hasCode(error, 'ECONNREFUSED', 'ENOENT')) resolve(false);
       else reject(error);
     });
   });
