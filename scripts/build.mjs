@@ -17,6 +17,8 @@ const result = await build({
   format: 'esm',
   platform: 'node',
   target: 'node20',
+  // jsonc-parser's CommonJS form cannot be bundled.
+  mainFields: ['module', 'main'],
   minifySyntax: true,
   // oidc-provider names its models after its classes.
   keepNames: true,

@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import envPaths from 'env-paths';
 import { type Environment, type Machine, missingSessionVariables } from '../lib/desktop.ts';
@@ -18,6 +19,8 @@ export interface Context {
   readonly stdout: Writable & { readonly isTTY?: boolean };
   readonly stderr: Writable & { readonly isTTY?: boolean; readonly columns?: number };
   readonly signals: Signals;
+  /** What starts this very program again: the node binary and the script, both absolute. */
+  readonly self: { readonly node: string; readonly script: string };
   /** Folder of config.json, the index and the catalogues. */
   readonly configDir: string;
   readonly http: HttpClient;
@@ -50,6 +53,7 @@ export function systemContext(): Context {
     stdout: process.stdout,
     stderr: process.stderr,
     signals: listenForSignals(process),
+    self: { node: process.execPath, script: resolve(process.argv[1] ?? '') },
     configDir: environment.MCP_WHOAMI_CONFIG_DIR || envPaths('mcp-whoami', { suffix: '' }).config,
     http: createHttpClient({ userAgent }),
     now: Date.now,

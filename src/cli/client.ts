@@ -1,0 +1,136 @@
+import type { AccessTokens } from '../lib/access.ts';
+import { AppError } from '../lib/errors.ts';
+import type { JsonObject } from '../lib/json.ts';
+import type { Log } from '../lib/log.ts';
+import type { Secret } from '../lib/secret.ts';
+import type { RemoteSettings, SignInSettings } from '../lib/settings.ts';
+import { secureUrl } from '../lib/url.ts';
+import type { StoreKind } from '../vault/vault.ts';
+import { type ConfigFile, openConfigFile } from './config-file.ts';
+import type { Context } from './context.ts';
+import { expandHeaders } from './headers.ts';
+import { remoteOptions, signInOptions, storeOptions } from './settings/client.ts';
+import { commonOptions } from './settings/common.ts';
+import { readWebUrl } from './settings/option.ts';
+import { type Given, type Levels, type OptionTable, resolve, type Values } from './settings/resolve.ts';
+
+/** The options of every command that deals with a remote server. */
+export const clientOptions = { ...commonOptions, ...remoteOptions, ...signInOptions, ...storeOptions };
+
+const fallbackServer = 'http://localhost:3001/sse';
+
+/** The client side of the product, set up for one server and profile: what the commands share. */
+export interface Client {
+  readonly server: URL;
+  readonly profile: string;
+  readonly config: ConfigFile;
+  readonly log: Log;
+  readonly remote: RemoteSettings;
+  readonly signIn: SignInSettings;
+  readonly store: StoreKind | undefined;
+  readonly passphrase: Secret | undefined;
+  /** An access token given by hand, and the name of the variable that it came from. */
+  readonly token: { readonly value: Secret; readonly from: string } | undefined;
+  /** Reads the further options of one command by the same precedence. */
+  resolve<T extends OptionTable>(table: T): Values<T>;
+}
+
+export interface ClientWants {
+  /** The server to talk to when the command line does not say; default: the positional URL. */
+  readonly server?: URL | undefined;
+  readonly profile?: string | undefined;
+}
+
+/**
+ * Settles which server, which account and how, by flag, variable, configuration file and default.
+ *
+ * Throws AppError `usage`.
+ */
+export async function setUpClient(context: Context, given: Given, wants: ClientWants = {}): Promise<Client> {
+  const config = await openConfigFile(context.configDir);
+  const { environment } = context;
+  const levels = (files: Levels['files']): Levels => ({ flags: given.flags, environment, files });
+  const top = { name: config.path, members: config.global };
+
+  const { profile: named, logLevel } = resolve(commonOptions, levels([top]));
+  const profile = wants.profile ?? named ?? 'default';
+  const typed = wants.server?.href ?? given.positionals[0] ?? (environment.MCP_WHOAMI_URL || undefined);
+  const server = readWebUrl(typed ?? config.defaultServer ?? fallbackServer, 'the server URL');
+
+  const remembered = { name: config.path, members: config.remembered(server.href, profile) };
+  const resolveHere = <T extends OptionTable>(table: T) => resolve(table, levels([remembered, top]));
+  const values = resolveHere(clientOptions);
+  refuseInsecure(server, values.allowHttp ?? []);
+  const { headers, bearer } = expandHeaders(values.header ?? [], environment);
+  const token = bearer ?? (values.token && { value: values.token, from: 'MCP_WHOAMI_TOKEN' });
+
+  return {
+    server,
+    profile,
+    config,
+    log: context.log(logLevel ?? 'info'),
+    remote: Object.freeze({
+      server,
+      transport: values.transport ?? 'auto',
+      headers,
+      timeoutMs: values.timeout ?? 300_000,
+      maxMessageBytes: (values.maxMessage ?? 64) * 1024 * 1024,
+    }),
+    signIn: Object.freeze({
+      server,
+      profile,
+      clientId: values.clientId,
+      clientSecret: values.clientSecret,
+      scope: values.scope,
+      resource: values.resource,
+      authParams: Object.freeze(Object.fromEntries(values.authParam ?? [])),
+      metadata: values.metadata,
+      redirectHost: values.redirectHost ?? '127.0.0.1',
+      redirectPort: values.redirectPort,
+      assumePkce: values.assumePkce ?? false,
+      switchAccount: given.flags.has('switch-account'),
+      allowHttp: values.allowHttp ?? [],
+    }),
+    store: values.store,
+    passphrase: values.passphrase,
+    token,
+    resolve: resolveHere,
+  };
+}
+
+/** What `login` remembers of a server: what it was told, in the configuration file's own form. No secrets. */
+export function toRemember(client: Client, context: Context, given: Given): JsonObject {
+  const { flags } = given;
+  const known = { ...remoteOptions, ...signInOptions };
+  const before = client.config.remembered(client.server.href, client.profile);
+  const members: Record<string, unknown> = { ...before };
+  for (const option of Object.values(known)) {
+    const { member, flag, variables = [] } = option;
+    if (!member) continue;
+    const told =
+      (flag && flags.get(flag)) || variables.map((name) => context.environment[name]).filter(Boolean);
+    if (told.length > 0) members[member] = option.repeatable ? told : told.at(-1);
+  }
+  return members;
+}
+
+/** An access token that a person or a CI run gave us: sent as it is, never renewed, the keychain untouched. */
+export function tokenByHand(value: Secret, from: string, server: URL): AccessTokens {
+  return {
+    current: async () => value,
+    renew: async () => {
+      throw new AppError('token_rejected', `${server.href} refused the access token in ${from}`, {
+        hint: `put a fresh token into ${from}, or unset it and run mcp-whoami login ${server.href}`,
+      });
+    },
+  };
+}
+
+function refuseInsecure(server: URL, allowHttp: readonly string[]): void {
+  try {
+    secureUrl(server.href, 'the server URL', { allowHttp });
+  } catch (error) {
+    if (error instanceof AppError) throw new AppError('usage', error.message, { hint: error.hint });
+    throw error;
+  }
+}

@@ -1,0 +1,129 @@
+import { createInterface } from 'node:readline';
+import type { SignedIn } from '../../auth/login.ts';
+import { noBrowserReason } from '../../lib/desktop.ts';
+import { AppError } from '../../lib/errors.ts';
+import { display } from '../../lib/text.ts';
+import { type Client, clientOptions, setUpClient, toRemember } from '../client.ts';
+import type { Command } from '../command.ts';
+import type { Context } from '../context.ts';
+import { saveCatalogue } from '../save-catalogue.ts';
+import { jsonOption } from '../settings/common.ts';
+import { toggle } from '../settings/option.ts';
+import type { Given } from '../settings/resolve.ts';
+import { openEdges } from '../sign-in-edges.ts';
+import { describe, viewOf } from '../signed-in.ts';
+
+/** How long a terminal command waits for the keychain: a person may be typing its password. Milliseconds. */
+export const keychainWaitMs = 60_000;
+
+const loginOptions = {
+  ...clientOptions,
+  ...jsonOption,
+  noBrowser: toggle({ flag: 'no-browser', help: 'print the address, take the pasted redirect URL' }),
+  switchAccount: toggle({ flag: 'switch-account', help: 'ask the provider to offer a choice of accounts' }),
+  printRedirectUri: toggle({
+    flag: 'print-redirect-uri',
+    help: 'print what to register at a provider, and exit',
+  }),
+};
+
+export const command: Command = {
+  positionals: ['[URL]'],
+  about: [
+    'Signs you in to the server at URL: PKCE in the system browser, the tokens in the keychain.',
+    'The first server you sign in to becomes the default one.',
+  ].join('\n'),
+  options: loginOptions,
+  async run(context, given) {
+    const client = await setUpClient(context, given);
+    const { login, redirectUriToRegister } = await import('../../auth/login.ts');
+    if (given.flags.has('print-redirect-uri')) {
+      context.print(redirectUriToRegister(client.signIn));
+      return 0;
+    }
+    if (client.store === 'memory') {
+      throw new AppError('usage', 'a sign-in kept in memory would be gone when login ends', {
+        hint: '--store memory is for bridge; leave it out, or use --store file',
+      });
+    }
+    const edges = await openEdges(context, client, keychainWaitMs)();
+    const asked = given.flags.has('no-browser');
+    const reason = asked ? 'asked for' : noBrowserReason(context);
+    const pasting = reason ? pastedLines(context) : undefined;
+    try {
+      const result = await login(edges, client.signIn, {
+        browser: reason ? 'print' : 'open',
+        onUrl: (url, redirectUri) => tellUrl(context, client, url, redirectUri, asked ? undefined : reason),
+        ...(pasting ? { pasted: pasting.lines } : {}),
+        signal: context.signals.aborted,
+      });
+      if (result === 'no_oauth_wanted') return sayNoOAuth(context, client, given);
+      await settle(context, client, given, edges, result);
+      return 0;
+    } finally {
+      pasting?.close();
+    }
+  },
+};
+
+function tellUrl(
+  context: Context,
+  client: Client,
+  url: string,
+  redirectUri: string,
+  reason: string | undefined,
+): void {
+  context.say(`Signing in to ${client.server.href}`);
+  if (reason) context.say(`(no browser is opened: ${reason})`);
+  if (reason !== undefined || context.environment.BROWSER === 'none') {
+    context.say(`Open this address in a browser:\n\n${url}\n`);
+    context.say(`It ends at ${redirectUri}?code=… If that page cannot be shown, paste its address here:`);
+    return;
+  }
+  context.say(`Opening your browser. If nothing appears, visit:\n\n${url}\n`);
+  context.say('Waiting for you to finish there (5 minutes; Ctrl-C ends it).');
+}
+
+/** What is remembered, made the default, saved and told once the tokens are in the vault. */
+async function settle(
+  context: Context,
+  client: Client,
+  given: Given,
+  edges: Awaited<ReturnType<ReturnType<typeof openEdges>>>,
+  signedIn: SignedIn,
+): Promise<void> {
+  const { config, server, profile } = client;
+  await config.remember(server.href, profile, toRemember(client, context, given));
+  const first = config.defaultServer === undefined;
+  if (first) await config.setDefaultServer(server.href);
+  await saveCatalogue(context, client, edges);
+  const entry = await edges.index.get(signedIn.key);
+  if (!entry)
+    throw new AppError('vault_failed', `the sign-in to ${server.href} was saved, but cannot be found again`);
+  if (given.flags.has('json')) {
+    context.print(JSON.stringify(viewOf(entry, context.now()), undefined, 2));
+    return;
+  }
+  context.print(describe(entry, context.now()).join('\n'));
+  if (first) context.print('  this is now your default server');
+}
+
+function sayNoOAuth(context: Context, client: Client, given: Given): number {
+  if (given.flags.has('json')) {
+    const { href } = client.server;
+    context.print(
+      JSON.stringify({ url: href, profile: client.profile, signedIn: false, scopes: [] }, undefined, 2),
+    );
+  } else context.print(`${display(client.server.href)} wants no sign-in: anybody may use it.`);
+  return 0;
+}
+
+/** Lines of standard input, as they come; its end is no reason to stop waiting for the loopback redirect. */
+function pastedLines(context: Context) {
+  const reader = createInterface({ input: context.stdin, terminal: false });
+  const close = () => {
+    reader.close();
+    context.stdin.pause();
+  };
+  return { lines: reader, close };
+}

@@ -1,0 +1,39 @@
+import { AppError } from '../../lib/errors.ts';
+import { clientOptions, setUpClient } from '../client.ts';
+import type { Command } from '../command.ts';
+import { jsonOption } from '../settings/common.ts';
+import { readWebUrl, toggle } from '../settings/option.ts';
+import { openEdges } from '../sign-in-edges.ts';
+import { keychainWaitMs } from './login.ts';
+
+export const command: Command = {
+  positionals: ['[URL]'],
+  about: 'Revokes the tokens at the authorization server where it can, then forgets them here.',
+  options: {
+    ...clientOptions,
+    ...jsonOption,
+    all: toggle({ flag: 'all', help: 'every server and every profile' }),
+  },
+  async run(context, given) {
+    const all = given.flags.has('all');
+    if (all && given.positionals.length > 0) throw new AppError('usage', '--all goes with no URL');
+    const client = await setUpClient(context, given);
+    const edges = await openEdges(context, client, keychainWaitMs)();
+    const { logout } = await import('../../auth/logout.ts');
+    const targets = all
+      ? (await edges.index.list()).map(({ server, profile }) => ({ server, profile }))
+      : [{ server: client.server.href, profile: client.profile }];
+    if (targets.length === 0) context.print('You were signed in nowhere.');
+    for (const { server, profile } of targets) {
+      const result = await logout(edges, { server: readWebUrl(server, 'the server URL'), profile });
+      const account = profile === 'default' ? '' : ` [profile ${profile}]`;
+      if (!result.wasSignedIn) context.print(`You were not signed in to ${server}${account}.`);
+      else
+        context.print(
+          `Signed out of ${server}${account}${result.revoked ? '; the tokens are revoked' : ''}.`,
+        );
+      if (result.warning) client.log.warn(result.warning);
+    }
+    return 0;
+  },
+};

@@ -1,0 +1,184 @@
+import { join } from 'node:path';
+import { AppError, hasCode } from '../../lib/errors.ts';
+import type { Log } from '../../lib/log.ts';
+import type { ServerSettings } from '../../lib/settings.ts';
+import { isLoopbackHost } from '../../lib/url.ts';
+import type { WhoamiServer } from '../../server/server.ts';
+import type { Command } from '../command.ts';
+import { openConfigFile } from '../config-file.ts';
+import type { Context, ExitCode } from '../context.ts';
+import { awaitFirstMessage, mayCarryMessages } from '../first-message.ts';
+import { loginOption, storeOptions } from '../settings/client.ts';
+import { commonOptions } from '../settings/common.ts';
+import { toggle } from '../settings/option.ts';
+import { type Given, resolve } from '../settings/resolve.ts';
+import { serverOptions, serverSettings } from '../settings/server.ts';
+
+/** How long a copy that found its port taken waits for a client to speak. Milliseconds. */
+const patienceMs = 10_000;
+/** Metadata that turns out to be unfit this soon after the start ends the command. Milliseconds. */
+const earlyMs = 5_000;
+
+const options = {
+  ...commonOptions,
+  ...serverOptions,
+  ...loginOption,
+  ...storeOptions,
+  stdio: toggle({ flag: 'stdio', help: 'be the stdio bridge instead, for clients that registered serve' }),
+};
+
+export const command: Command = {
+  positionals: [],
+  about: [
+    'Runs the protected whoami server: HTTP+SSE at /sse, Streamable HTTP at /mcp, metadata under /.well-known/.',
+    'Without --issuer a built-in demo authorization server runs beside it. Started by an MCP client, it is the',
+    'bridge to itself as well.',
+  ].join('\n'),
+  options,
+  async run(context, given) {
+    const config = await openConfigFile(context.configDir);
+    const files = [
+      { name: `${config.path}: serve`, members: config.serve },
+      { name: config.path, members: { ...config.global, profile: undefined } },
+    ].map(({ name, members }) => ({ name, members: dropUndefined(members) }));
+    const values = resolve(options, { flags: given.flags, environment: context.environment, files });
+    const settings = serverSettings(values, context.stdin.isTTY === true);
+    const log = context.log(values.logLevel ?? 'info', values.logFormat ?? 'text');
+    let parts: Parts;
+    try {
+      parts = await open(context, settings, values.idpPort, log);
+    } catch (error) {
+      return beSecondCopy(context, given, settings, error);
+    }
+    return live(context, given, settings, parts, log);
+  },
+};
+
+/** The server, and the demo authorization server beside it. */
+interface Parts {
+  readonly server: WhoamiServer;
+  readonly issuer: string | undefined;
+  close(): Promise<void>;
+}
+
+async function open(
+  context: Context,
+  settings: ServerSettings,
+  idpPort: number | undefined,
+  log: Log,
+): Promise<Parts> {
+  const { openWhoamiServer } = await import('../../server/server.ts');
+  if (settings.issuer || settings.noAuth) {
+    const server = await openWhoamiServer({ settings, http: context.http, log });
+    return { server, issuer: settings.issuer, close: () => server.close() };
+  }
+  const { openDemoPair } = await import('../demo-pair.ts');
+  return openDemoPair({
+    settings,
+    idpPort: idpPort ?? (settings.port === 0 ? 0 : settings.port + 1),
+    stateDir: join(context.configDir, 'provider'),
+    http: context.http,
+    log,
+  });
+}
+
+async function live(
+  context: Context,
+  given: Given,
+  settings: ServerSettings,
+  parts: Parts,
+  log: Log,
+): Promise<ExitCode> {
+  const { server } = parts;
+  const address = `http://${isLoopbackHost(settings.host) ? 'localhost' : settings.host}:${server.port}`;
+  announce(log, settings, parts, address);
+  const ended = endOf(context, server, log);
+  if (!settings.noAuth) void announceVerification(server, log);
+  const early = failsEarly(server);
+  const spoken = mayCarryMessages(context.stdin)
+    ? awaitFirstMessage(context.stdin, ended.begun)
+    : never<false>();
+  const first = await Promise.race([
+    ended.done.then((code) => ({ code })),
+    early.then((error) => ({ error })),
+    spoken.then((message) => (message ? { message } : never<never>())),
+  ]);
+  try {
+    if ('error' in first) throw first.error;
+    if ('code' in first) return first.code;
+    context.signals.giveBack();
+    return await beBridge(context, given, new URL(`${address}/sse`));
+  } finally {
+    await parts.close();
+  }
+}
+
+function announce(log: Log, settings: ServerSettings, parts: Parts, address: string): void {
+  const base = settings.publicUrl?.href.replace(/\/$/, '') ?? address;
+  log.info(`whoami server at ${base}/sse and ${base}/mcp`);
+  if (settings.noAuth) log.warn('no authentication: everybody may call, and nobody is known');
+  else if (!settings.issuer) {
+    log.info(`demo authorization server at ${parts.issuer}: anybody on this machine may be Alice or Bob`);
+  } else log.info(`authorization server ${settings.issuer}`);
+  if (!settings.noAuth) log.info(`sign in with: mcp-whoami login ${base}/sse`);
+}
+
+async function announceVerification(server: WhoamiServer, log: Log): Promise<void> {
+  await server.ready.catch(() => never());
+  log.info(`access tokens are verified by ${server.verification()}`);
+}
+
+/** SIGTERM drains after the delay, SIGINT without it; both end with 0. SIGHUP only matters to a terminal. */
+function endOf(context: Context, server: WhoamiServer, log: Log) {
+  const begun = new AbortController();
+  const done = new Promise<ExitCode>((resolve, reject) => {
+    context.signals.takeOver((signal) => {
+      if (signal === 'SIGHUP' && !context.stdin.isTTY) {
+        log.info('SIGHUP: the configuration is read at the next start');
+        return;
+      }
+      begun.abort();
+      if (signal === 'SIGHUP') return resolve(129);
+      log.info(`${signal}: finishing the calls in flight`);
+      server.drain({ delay: signal === 'SIGTERM' }).then(() => resolve(0), reject);
+    });
+  });
+  return { begun: begun.signal, done };
+}
+
+/** The reason why the server is unfit, when it is known soon after the start; otherwise never. */
+function failsEarly(server: WhoamiServer): Promise<unknown> {
+  const late = new Promise<'late'>((resolve) => setTimeout(resolve, earlyMs, 'late').unref());
+  return new Promise((resolve) => {
+    server.ready.catch(async (error: unknown) => {
+      const first = await Promise.race([late, Promise.resolve('early')]);
+      if (first === 'early') resolve(error);
+    });
+  });
+}
+
+/** Port taken: the other copy that a client started a second ago may be serving; then we are its bridge. */
+async function beSecondCopy(
+  context: Context,
+  given: Given,
+  settings: ServerSettings,
+  error: unknown,
+): Promise<ExitCode> {
+  const taken = error instanceof AppError && error.code === 'port_taken' && !hasCode(error.cause, 'EACCES');
+  if (!taken || !mayCarryMessages(context.stdin)) throw error;
+  const patience = AbortSignal.any([context.signals.aborted, AbortSignal.timeout(patienceMs)]);
+  if (!(await awaitFirstMessage(context.stdin, patience))) throw error;
+  return beBridge(context, given, new URL(`http://localhost:${settings.port}/sse`));
+}
+
+async function beBridge(context: Context, given: Given, server: URL): Promise<ExitCode> {
+  const { runBridge } = await import('../run-bridge.ts');
+  const kept = ['profile', 'log-level', 'login', 'store'];
+  const flags = new Map([...given.flags].filter(([name]) => kept.includes(name)));
+  return runBridge(context, { positionals: [], flags }, server);
+}
+
+const never = <T>(): Promise<T> => new Promise<T>(() => {});
+
+const dropUndefined = (members: object) =>
+  Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined));

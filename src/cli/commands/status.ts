@@ -1,0 +1,55 @@
+import { describeNetworkError } from '../../lib/http.ts';
+import { clientOptions, setUpClient } from '../client.ts';
+import type { Command } from '../command.ts';
+import type { Context } from '../context.ts';
+import { jsonOption } from '../settings/common.ts';
+import { describe, isSignedIn, viewOf } from '../signed-in.ts';
+
+const { profile, logLevel, help, version } = clientOptions;
+
+export const command: Command = {
+  positionals: ['[URL]'],
+  about: 'Shows who you are signed in as, at every server or at URL. Never a token.',
+  options: { help, version, profile, logLevel, ...jsonOption },
+  async run(context, given) {
+    const client = await setUpClient(context, given);
+    const [{ openIndex }, { openLocks }] = await Promise.all([
+      import('../../vault/index-file.ts'),
+      import('../../vault/locks.ts'),
+    ]);
+    const index = openIndex(context.configDir, openLocks(context.configDir), client.log);
+    const one = given.positionals.length > 0;
+    const wantsProfile = given.flags.has('profile') || Boolean(context.environment.MCP_WHOAMI_PROFILE);
+    const entries = (await index.list()).filter(
+      (entry) =>
+        (!one || entry.server === client.server.href) &&
+        (!(one || wantsProfile) || entry.profile === client.profile),
+    );
+    const now = context.now();
+    const anyone = entries.some((entry) => isSignedIn(entry, now));
+
+    if (given.flags.has('json')) {
+      const nobody = { url: client.server.href, profile: client.profile, signedIn: false, scopes: [] };
+      const servers = entries.length === 0 && one ? [nobody] : entries.map((entry) => viewOf(entry, now));
+      context.print(JSON.stringify({ servers }, undefined, 2));
+    } else if (entries.length === 0) {
+      context.print(one ? `${client.server.href}\n  signed out` : 'You are signed in nowhere.');
+    } else {
+      context.print(entries.map((entry) => describe(entry, now).join('\n')).join('\n\n'));
+    }
+    if (one) await sayIfDown(context, client.server);
+    if (anyone) return 0;
+    if (!given.flags.has('json')) context.say(`  → mcp-whoami login ${client.server.href}`);
+    return 3;
+  },
+};
+
+/** A server that is down is worth a line, but no failure of `status`. */
+async function sayIfDown(context: Context, server: URL): Promise<void> {
+  try {
+    const answer = await context.http.open(server, { method: 'HEAD', headersTimeoutMs: 2_000 });
+    answer.destroy();
+  } catch (error) {
+    context.say(`mcp-whoami: the server is down: ${describeNetworkError(error, server)}`);
+  }
+}

@@ -1,0 +1,45 @@
+import { AppError } from '../../lib/errors.ts';
+import { isObject, type JsonObject } from '../../lib/json.ts';
+import { display } from '../../lib/text.ts';
+import { callThroughBridge } from '../call-through-bridge.ts';
+import { clientOptions, setUpClient, tokenByHand } from '../client.ts';
+import type { Command } from '../command.ts';
+import { signInCommand } from '../run-bridge.ts';
+import { jsonOption } from '../settings/common.ts';
+import { lateSession, openEdges } from '../sign-in-edges.ts';
+import { keychainWaitMs } from './login.ts';
+
+export const command: Command = {
+  positionals: ['[URL]'],
+  about: "Asks the server at URL who you are: one call of its whoami tool, through the bridge's own path.",
+  options: { ...clientOptions, ...jsonOption },
+  async run(context, given) {
+    const client = await setUpClient(context, given);
+    const edges = openEdges(context, client, keychainWaitMs);
+    const tokens = client.token
+      ? tokenByHand(client.token.value, client.token.from, client.server)
+      : lateSession(edges, client);
+    const claims = await callThroughBridge(context, client, tokens);
+    if (given.flags.has('json')) context.print(JSON.stringify(claims, undefined, 2));
+    else context.print(lines(claims).join('\n'));
+    if (claims.error === 'Not authenticated') {
+      throw new AppError(
+        'not_signed_in',
+        `${client.server.href} runs without authentication: it knows nobody`,
+        {
+          hint: `start it without --no-auth, then ${signInCommand(client.server, client.profile)}`,
+        },
+      );
+    }
+    return 0;
+  },
+};
+
+/** One line a claim, the names in a column. */
+export function lines(claims: JsonObject): string[] {
+  const width = Math.max(...Object.keys(claims).map((name) => name.length), 1);
+  return Object.entries(claims).map(([name, value]) => {
+    const shown = Array.isArray(value) || isObject(value) ? JSON.stringify(value) : String(value);
+    return `${display(name).padEnd(width)}  ${display(shown)}`;
+  });
+}

@@ -1,0 +1,45 @@
+import type { HttpClient } from '../lib/http.ts';
+import type { Log } from '../lib/log.ts';
+import { assertPortFree } from '../lib/ports.ts';
+import type { ServerSettings } from '../lib/settings.ts';
+
+export interface DemoPairOptions {
+  readonly settings: ServerSettings;
+  readonly idpPort: number;
+  readonly stateDir: string;
+  readonly http: HttpClient;
+  readonly log: Log;
+}
+
+/**
+ * The whoami server with the demo authorization server beside it, each knowing the other's address: the server
+ * its issuer, the issuer the resources that it may bind tokens to (RFC 8707).
+ */
+export async function openDemoPair({ settings, idpPort, stateDir, http, log }: DemoPairOptions) {
+  const [{ openDemoProvider }, { openWhoamiServer }] = await Promise.all([
+    import('../idp/provider.ts'),
+    import('../server/server.ts'),
+  ]);
+  // First of all: a second copy of us must hear of the server's port, not of the demo's.
+  await assertPortFree(settings.host, settings.port, '--port');
+  let resources: readonly string[] = [];
+  const provider = await openDemoProvider({
+    host: '127.0.0.1',
+    port: idpPort,
+    stateDir,
+    resources: () => resources,
+    log,
+  });
+  try {
+    const server = await openWhoamiServer({ settings: { ...settings, issuer: provider.issuer }, http, log });
+    resources = server.resources;
+    const close = async () => {
+      await server.close();
+      await provider.close();
+    };
+    return { server, issuer: provider.issuer, close };
+  } catch (error) {
+    await provider.close();
+    throw error;
+  }
+}

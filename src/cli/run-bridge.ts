@@ -1,0 +1,57 @@
+import { setUpClient, tokenByHand } from './client.ts';
+import type { Context, ExitCode } from './context.ts';
+import { loginOption } from './settings/client.ts';
+import type { Given } from './settings/resolve.ts';
+import { lateSession, lateSignIn, openEdges } from './sign-in-edges.ts';
+
+/** How long the bridge waits for the keychain: a client is waiting too. Milliseconds. */
+const keychainWaitMs = 10_000;
+/** For saving tokens that the keychain did not take before. Milliseconds. */
+const settleMs = 200;
+
+/**
+ * Runs the stdio bridge until the client leaves or a signal comes. What fails meanwhile is told in answers,
+ * never by ending: the codes 1, 3 and 4 are those of commands that end by themselves.
+ */
+export async function runBridge(context: Context, given: Given, server?: URL): Promise<ExitCode> {
+  const client = await setUpClient(context, given, { server });
+  const { login } = client.resolve(loginOption);
+  const { log, remote } = client;
+
+  // The vault is opened with the first request that needs a token, not at the start.
+  const edges = openEdges(context, client, keychainWaitMs);
+  const session = lateSession(edges, client);
+  const tokens = client.token ? tokenByHand(client.token.value, client.token.from, client.server) : session;
+  const signIn = client.token || login === 'never' ? undefined : lateSignIn(edges, client);
+
+  const [{ openBridge }, { openCatalogue }] = await Promise.all([
+    import('../bridge/bridge.ts'),
+    import('../bridge/catalogue.ts'),
+  ]);
+  const bridge = openBridge({
+    input: context.stdin,
+    output: context.stdout,
+    remote,
+    tokens,
+    signIn,
+    signInHint: signInCommand(client.server, client.profile),
+    catalogue: openCatalogue(context.configDir, client.server, client.profile),
+    http: context.http,
+    log,
+  });
+  const { aborted } = context.signals;
+  const stop = () => void bridge.close('the bridge is being stopped');
+  aborted.addEventListener('abort', stop, { once: true });
+  if (aborted.aborted) stop();
+  await bridge.closed;
+  await Promise.race([
+    session.settle().catch(() => {}),
+    new Promise((resolve) => setTimeout(resolve, settleMs)),
+  ]);
+  return context.signals.exitCode() ?? 0;
+}
+
+/** The line that a person types to sign in. */
+export function signInCommand(server: URL, profile: string): string {
+  return `mcp-whoami login ${server.href}${profile === 'default' ? '' : ` --profile ${profile}`}`;
+}

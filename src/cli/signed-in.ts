@@ -1,0 +1,78 @@
+import { display } from '../lib/text.ts';
+import type { IndexEntry } from '../vault/index-file.ts';
+
+/** One sign-in as `status`, `login` and `--json` show it (product contract, "What --json prints"). */
+export interface SignInView {
+  readonly url: string;
+  readonly profile: string;
+  readonly signedIn: boolean;
+  readonly subject?: string;
+  readonly name?: string;
+  readonly issuer?: string;
+  readonly scopes: readonly string[];
+  readonly expiresAt?: string;
+  readonly store?: string;
+}
+
+/** A live refresh token counts as signed in, whatever became of the access token. */
+export function isSignedIn(entry: IndexEntry, now: number): boolean {
+  if (entry.dead) return false;
+  return entry.renewable || entry.expiresAt === undefined || entry.expiresAt > now;
+}
+
+export function viewOf(entry: IndexEntry, now: number): SignInView {
+  return {
+    url: entry.server,
+    profile: entry.profile,
+    signedIn: isSignedIn(entry, now),
+    ...(entry.subject === undefined ? {} : { subject: entry.subject }),
+    ...(entry.name === undefined ? {} : { name: entry.name }),
+    issuer: entry.issuer,
+    scopes: entry.scopes,
+    ...(entry.expiresAt === undefined ? {} : { expiresAt: new Date(entry.expiresAt).toISOString() }),
+    store: entry.store,
+  };
+}
+
+/** The lines for a person. */
+export function describe(entry: IndexEntry, now: number): string[] {
+  const [name, subject] = [entry.name && display(entry.name), entry.subject && display(entry.subject)];
+  const who = name && name !== subject ? `${name} (${subject})` : subject;
+  const account = entry.profile === 'default' ? '' : `  [profile ${entry.profile}]`;
+  const state = isSignedIn(entry, now)
+    ? `signed in as ${who ?? 'an account that the provider does not name'}`
+    : 'signed out';
+  return [
+    `${entry.server}${account}`,
+    `  ${state}`,
+    `  issuer   ${entry.issuer}`,
+    `  scopes   ${display(entry.scopes.join(' ')) || 'none'}`,
+    `  access   ${lifetime(entry, now)}`,
+    `  kept in  ${place(entry)}`,
+  ];
+}
+
+function lifetime(entry: IndexEntry, now: number): string {
+  if (entry.dead) return 'the provider refused to renew it: sign in again';
+  const renewal = entry.renewable ? 'renewed by itself' : 'not renewable';
+  if (entry.expiresAt === undefined) return `end not told by the provider, ${renewal}`;
+  const left = entry.expiresAt - now;
+  if (left <= 0) return entry.renewable ? 'run out, renewed with the next call' : 'run out: sign in again';
+  return `for ${duration(left)} more, ${renewal}`;
+}
+
+function place(entry: IndexEntry): string {
+  if (entry.store === 'file') return 'an encrypted file in the configuration folder';
+  if (entry.store === 'memory') return 'memory';
+  const binding = entry.binding === 'napi' ? '@napi-rs/keyring' : entry.binding;
+  return binding ? `the system's keychain (by ${binding})` : "the system's keychain";
+}
+
+function duration(ms: number): string {
+  const seconds = Math.round(ms / 1000);
+  if (seconds < 120) return `${seconds} s`;
+  const minutes = Math.round(seconds / 60);
+  if (minutes < 120) return `${minutes} min`;
+  const hours = Math.round(minutes / 60);
+  return hours < 48 ? `${hours} h` : `${Math.round(hours / 24)} days`;
+}
