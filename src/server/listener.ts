@@ -5,7 +5,7 @@ import {
   type Server,
   type ServerResponse,
 } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { listenError } from '../lib/ports.ts';
 
 /** Times in milliseconds. */
@@ -43,7 +43,10 @@ export interface ListenerOptions {
 export async function openListener(options: ListenerOptions): Promise<Listener> {
   let running = 0;
   let idle = () => {};
+  // Connections that have carried nothing yet: Node does not count them as idle.
+  const unused = new Set<Socket>();
   const handle: RequestListener = (req, res) => {
+    unused.delete(req.socket);
     running++;
     void options.handle(req, res).finally(() => {
       if (--running === 0) idle();
@@ -52,6 +55,13 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
   const server = createServer(limits, handle);
   // The body is asked for once the gate has let the request pass.
   server.on('checkContinue', handle);
+  server.on('connection', (socket: Socket) => {
+    unused.add(socket);
+    socket.once('close', forgetSocket);
+  });
+  function forgetSocket(this: Socket): void {
+    unused.delete(this);
+  }
   server.maxConnections = options.maxConnections;
   await listen(server, options);
   const stopped = new Promise<void>((resolve) => server.once('close', resolve));
@@ -74,8 +84,12 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
     async close() {
       stopAccepting();
       // A connection becomes idle once its answer is flushed; nobody tells, so it is looked for.
-      const sweep = setInterval(() => server.closeIdleConnections(), 10);
-      server.closeIdleConnections();
+      const closeIdle = () => {
+        for (const socket of unused) if (socket.bytesRead === 0) socket.destroy();
+        server.closeIdleConnections();
+      };
+      const sweep = setInterval(closeIdle, 10);
+      closeIdle();
       await Promise.race([stopped, after(flushLimit)]);
       clearInterval(sweep);
       server.closeAllConnections();
