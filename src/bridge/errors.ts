@@ -1,4 +1,4 @@
-import { type AppError, type ErrorCode, asAppError } from '../lib/errors.ts';
+import { type AppError, asAppError, type ErrorCode } from '../lib/errors.ts';
 import { display } from '../lib/text.ts';
 
 /** JSON-RPC's codes, and ours from the range that JSON-RPC 2.0 section 5.1 leaves to servers. */
@@ -13,6 +13,9 @@ export const rpcCodes = {
   /** Nobody is signed in, or the sign-in cannot be used. */
   signedOut: -32002,
 } as const;
+
+/** Where a program finds the code of our own failure in a tool's result, beside the sentence for the model. */
+export const errorMeta = 'mcp-whoami/error';
 
 /** The JSON-RPC code of each failure. */
 export function rpcCodeOf(code: ErrorCode): number {
@@ -68,11 +71,17 @@ export function rpcErrorLine(id: string, code: number, message: string, data?: o
 
 /** A tool's own failure (`isError`): models read it and pass it on, while protocol errors stay unseen. */
 export function toolErrorLine(id: string, thrown: unknown): string {
-  return toolTextLine(id, sentence(asAppError(thrown)), true);
+  const error = asAppError(thrown);
+  const data = { code: error.code, message: display(error.message, 600), hint: hintOf(error) };
+  return toolTextLine(id, sentence(error), true, { [errorMeta]: data });
 }
 
-export function toolTextLine(id: string, text: string, isError: boolean): string {
-  const result = { content: [{ type: 'text', text }], ...(isError ? { isError } : {}) };
+export function toolTextLine(id: string, text: string, isError: boolean, meta?: object): string {
+  const result = {
+    content: [{ type: 'text', text }],
+    ...(isError ? { isError } : {}),
+    ...(meta ? { _meta: meta } : {}),
+  };
   return `{"jsonrpc":"2.0","id":${id},"result":${JSON.stringify(result)}}`;
 }
 

@@ -1,10 +1,8 @@
+import { errorMeta } from '../bridge/errors.ts';
 import { AppError, type ErrorCode, errorCodes, reasonOf } from '../lib/errors.ts';
 import { isObject, type JsonObject, parseJsonObject, stringMember } from '../lib/json.ts';
 
 const isErrorCode = (text: unknown): text is ErrorCode => errorCodes.some((code) => code === text);
-
-/** What the bridge says of its own failures beside the sentence: `{code, message, hint}`. */
-const errorMeta = 'mcp-whoami/error';
 
 /**
  * The claims in the result of a `whoami` call. Throws AppError: the bridge's own failure with its code, or

@@ -50,6 +50,14 @@ async function dispatch(argv: readonly string[], context: Context): Promise<Exit
     if (first === undefined && context.stdin.isTTY) return showHelp(context);
     return runCommand('bridge', argv, context);
   }
+  // For people who registered `serve`: the bridge, with the bridge's own flags.
+  if (first === 'serve' && rest.includes('--stdio')) {
+    return runCommand(
+      'bridge',
+      rest.filter((word) => word !== '--stdio'),
+      context,
+    );
+  }
   return runCommand(first, rest, context);
 }
 

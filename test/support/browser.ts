@@ -61,7 +61,15 @@ export function systemBrowser(): SystemBrowser {
         await session.send('Browser.close').catch(() => {});
         await browser.close().catch(() => {});
       }
-      rmSync(profile, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
+      // Chromium's processes go on writing for a moment.
+      await until('the end of the browser', 10_000, () => {
+        try {
+          rmSync(profile, { recursive: true, force: true });
+          return true;
+        } catch {
+          return false;
+        }
+      });
     },
   };
 }

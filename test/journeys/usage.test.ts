@@ -1,0 +1,103 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { command, start } from '../support/command.ts';
+import { type Home, makeHome } from '../support/home.ts';
+
+let home: Home;
+beforeAll(() => {
+  home = makeHome();
+});
+afterAll(() => home.remove());
+const run = (args: string[], env: Record<string, string> = {}) =>
+  command(args, { env: { ...home.env, ...env } });
+
+describe('what a stranger types first', () => {
+  test('--help and --version', async () => {
+    const [help, version] = await Promise.all([run(['--help']), run(['--version'])]);
+    expect(help.code).toBe(0);
+    for (const word of ['demo', 'login', 'bridge', 'serve', 'status']) expect(help.stdout).toContain(word);
+    expect(version.stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
+  });
+  test('each command has a help of its own, with nothing wider than 110 columns', async () => {
+    const names = ['demo', 'login', 'logout', 'status', 'use', 'whoami', 'bridge', 'serve'];
+    const helps = await Promise.all(names.map((name) => run([name, '--help'])));
+    for (const [i, help] of helps.entries()) {
+      expect(help.code).toBe(0);
+      expect(help.stdout).toContain(`Usage: mcp-whoami ${names[i]}`);
+      expect(Math.max(...help.stdout.split('\n').map((line) => line.length))).toBeLessThan(111);
+    }
+  });
+});
+
+describe('wrong usage: one line, a next step, exit 2, no stack', () => {
+  test.each([
+    [['logn'], 'there is no command "logn"', 'did you mean mcp-whoami login?'],
+    [['status', '--jsn'], 'unknown flag --jsn', 'did you mean --json?'],
+    [['serve', '--port', 'x'], '--port: "x" is not a number', ''],
+    [['serve', '--host', '0.0.0.0'], 'needs --public-url and --issuer', '--public-url https://'],
+    [['login', 'example.com'], 'is not a URL', 'https://example.com'],
+    [['login', 'ftp://example.com/'], 'not an http or https URL', ''],
+    [
+      ['login', 'http://example.test/mcp'],
+      'plain http to another machine',
+      '--allow-http http://example.test',
+    ],
+    [['login', '--store', 'memory'], 'kept in memory', '--store file'],
+    [['login', 'http://localhost:1/', 'extra'], 'unexpected argument "extra"', ''],
+    [['bridge', '--header', 'Authorization: Bearer s3cret'], 'process list', 'MCP_WHOAMI_TOKEN'],
+    [['bridge', '--timeout', '0'], '--timeout', ''],
+    [['use'], 'which server?', ''],
+  ])('%j', async (args, message, hint) => {
+    const { code, stdout, stderr } = await run(args);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(stderr).toContain(message);
+    expect(stderr).toContain(hint);
+    expect(stderr).not.toMatch(/\n\s+at /);
+    expect(stderr).not.toContain('s3cret');
+  });
+  test('a variable and the configuration file are validated as the flags are', async () => {
+    const { code, stderr } = await run(['status'], { MCP_WHOAMI_LOG_LEVEL: 'loud' });
+    expect(code).toBe(2);
+    expect(stderr).toContain('MCP_WHOAMI_LOG_LEVEL: "loud" is not one of error, warn, info, debug');
+  });
+  test('--json puts the error on the last line, for scripts', async () => {
+    const { code, stderr } = await run(['status', '--profile', 'a b', '--json']);
+    expect(code).toBe(2);
+    expect(JSON.parse(stderr.trim().split('\n').at(-1) ?? '')).toMatchObject({ error: { code: 'usage' } });
+  });
+});
+
+describe('exit codes of what cannot be done', () => {
+  const nowhere = 'http://127.0.0.1:9/sse';
+  test('signed out: status and whoami answer 3 with the line to type', async () => {
+    const [status, all] = await Promise.all([run(['status', nowhere]), run(['status', '--json'])]);
+    expect(status.code).toBe(3);
+    expect(status.stderr).toContain(`mcp-whoami login ${nowhere}`);
+    expect(all.code).toBe(3);
+    expect(JSON.parse(all.stdout)).toEqual({ servers: [] });
+  });
+  test('a server that is down: login and whoami answer 4', async () => {
+    const [login, whoami] = await Promise.all([
+      run(['login', nowhere]),
+      run(['whoami', nowhere], { MCP_WHOAMI_TOKEN: 'by-hand' }),
+    ]);
+    expect([login.code, whoami.code]).toEqual([4, 4]);
+    expect(login.stderr).toContain('127.0.0.1:9');
+    expect(whoami.stderr).toContain('127.0.0.1:9');
+  });
+  test('logout while signed out is no failure', async () => {
+    const { code, stdout } = await run(['logout', nowhere]);
+    expect(code).toBe(0);
+    expect(stdout).toContain('not signed in');
+  });
+  test('login --print-redirect-uri says what to register, and does nothing', async () => {
+    const { code, stdout } = await run(['login', nowhere, '--print-redirect-uri', '--redirect-port', '8765']);
+    expect({ code, stdout }).toEqual({ code: 0, stdout: 'http://127.0.0.1:8765/callback\n' });
+  });
+  test('use sets the default server', async () => {
+    expect((await run(['use', 'http://127.0.0.1:9/mcp'])).code).toBe(0);
+    expect((await run(['status', '--json'])).code).toBe(3);
+    const bridge = start(['bridge'], { env: home.env });
+    bridge.child.stdin.end();
+    expect((await bridge.finished).code).toBe(0);
+  });
+});
