@@ -32,8 +32,8 @@ export interface Place {
   readonly store: Exclude<StoreKind, 'memory'>;
   /** The binding that wrote it: the two do not see each other's entries everywhere. */
   readonly binding?: BindingName;
-  /** A generation of parts that was begun; whatever became of it, the next change sweeps it. */
-  readonly begun?: string;
+  /** Generations of parts that an interrupted change may have left; the next change sweeps them. */
+  readonly begun?: readonly string[];
 }
 
 /** A sign-in read from the file; `undefined` when it lacks what every entry has. */
@@ -71,6 +71,6 @@ export function readEntry(key: string, from: JsonObject): IndexEntry | undefined
 export function readPlace(from: JsonObject): Place | undefined {
   if (from.store !== 'keychain' && from.store !== 'file') return undefined;
   const binding = bindingNames.find((name) => name === from.binding);
-  const begun = stringMember(from, 'begun');
+  const begun = stringsMember(from, 'begun');
   return { store: from.store, ...(binding ? { binding } : {}), ...(begun ? { begun } : {}) };
 }

@@ -88,16 +88,18 @@ export function createKeychainStore(options: KeychainOptions): KeychainStore {
       const before = await placeOf(key);
       const write = async (backend: KeychainBackend) => {
         const place = { store: 'keychain', binding: backend.name } as const;
-        await parts.write(backend, key, value.reveal(), (begun) => places.setPlace(key, { ...place, begun }));
-        if (before?.begun) await parts.sweep(backend, key, before.begun);
+        const { begun, note } = notes(key, place, before?.binding === backend.name ? before.begun : []);
+        const inUse = await parts.write(backend, key, value.reveal(), note);
+        for (const generation of begun) {
+          if (generation !== inUse) await parts.sweep(backend, key, generation);
+        }
         const known = await placeOf(key);
         if (known?.binding !== backend.name || known.begun) await places.setPlace(key, place);
         return backend.name;
       };
       const own = backends.find((backend) => backend.name === before?.binding);
       const used = (own && (await unlessAbsent(write(own)))) ?? (await write(await writable(backends)));
-      const other = before?.binding !== used && own;
-      if (other) await unlessAbsent(parts.remove(other, key));
+      if (own && own.name !== used) await unlessAbsent(parts.remove(own, key, async () => {}));
     }).catch(translated);
 
   const remove = (key: string) =>
@@ -105,9 +107,10 @@ export function createKeychainStore(options: KeychainOptions): KeychainStore {
       const before = await placeOf(key);
       let gone = false;
       const tryRemoving = async (backend: KeychainBackend) => {
-        if (before?.begun) await parts.sweep(backend, key, before.begun);
-        const removed = await parts.remove(backend, key);
-        if (removed && backend.name === (before?.binding ?? backend.name)) gone = true;
+        const isHome = before && backend.name === (before.binding ?? backend.name);
+        const { begun, note } = notes(key, before, isHome ? before.begun : []);
+        if ((await parts.remove(backend, key, note)) && isHome) gone = true;
+        for (const generation of begun) await parts.sweep(backend, key, generation);
         return undefined;
       };
       const { errors } = await ask(backends, tryRemoving).catch((error: AppError) => {
@@ -118,6 +121,16 @@ export function createKeychainStore(options: KeychainOptions): KeychainStore {
       if (!gone) await proveOpen(backends, before, errors);
       await places.setPlace(key, undefined);
     });
+
+  /** Keeps in the index which generations of parts a change that is interrupted may leave behind. */
+  function notes(key: string, place: Place | undefined, earlier: readonly string[] = []) {
+    const begun = new Set(earlier);
+    const note = async (generations: readonly string[]) => {
+      for (const generation of generations) begun.add(generation);
+      if (place) await places.setPlace(key, { ...place, begun: [...begun] });
+    };
+    return { begun, note };
+  }
 
   /** A locked keyring answers "there was nothing to remove". One that takes a new entry is not locked. */
   async function proveOpen(
