@@ -71,7 +71,7 @@ export function createCarrier(options: CarrierOptions): Carrier {
       const failure = await session.transport.send({
         text,
         id,
-        signal: stop.signal,
+        stop,
         waiting: () => !entry.done,
       });
       if (!failure || entry.done) return;
@@ -148,7 +148,7 @@ export function createCarrier(options: CarrierOptions): Carrier {
     const session = entry.session as Session | undefined;
     // The server hears of it first, and only then does its stream end.
     const told = session ? deliver(session, notification) : Promise.resolve();
-    void told.finally(() => entry.stop.abort());
+    void told.finally(() => entry.stop.stop());
   }
 
   const timer = setInterval(() => {

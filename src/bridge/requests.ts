@@ -2,6 +2,7 @@ import type { JsonObject } from '../lib/json.ts';
 import type { Backlog } from './backlog.ts';
 import { createDeferred, type Deferred } from './deferred.ts';
 import { progressTokenOf } from './message.ts';
+import { createStop, type Stop } from './stop.ts';
 
 /** A request to the remote, as its asker hands it over: the client, or the bridge itself. */
 export interface NewRequest {
@@ -31,7 +32,7 @@ export interface InFlight extends NewRequest {
   /** Out of the table: nothing more will be said about it. */
   done: boolean;
   /** Ends the exchange that carries it. */
-  readonly stop: AbortController;
+  readonly stop: Stop;
 }
 
 /**
@@ -90,7 +91,7 @@ export function createRequests(now: () => number, backlog?: Backlog): Requests {
         touchedAt: now(),
         answered: false,
         done: false,
-        stop: new AbortController(),
+        stop: createStop(),
       };
       rows.set(request.id, row);
       backlog?.add(row.text.length);
@@ -109,7 +110,7 @@ export function createRequests(now: () => number, backlog?: Backlog): Requests {
       if (entry.done) return;
       remove(entry);
       reply(entry, line);
-      entry.stop.abort();
+      entry.stop.stop();
     },
     cancel(id) {
       const row = rows.get(id);

@@ -23,6 +23,8 @@ export interface RequestOptions {
   readonly headersTimeoutMs?: number;
   /** Resolves the host's name for this request instead of the client's own `lookup`: a guard of its target. */
   readonly lookup?: LookupFunction | undefined;
+  /** Told how to break the exchange off, until its answer is read: `signal` without its cost for each call. */
+  readonly started?: ((end: (reason: Error) => void) => void) | undefined;
 }
 
 export interface ReadOptions extends RequestOptions {
@@ -104,6 +106,7 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
         clearTimeout(timer);
         reject(error);
       });
+      request.started?.((reason) => outgoing.destroy(reason));
       outgoing.end(request.body);
     });
   }

@@ -3,6 +3,7 @@ import { isObject } from '../../lib/json.ts';
 import { pause } from '../deferred.ts';
 import { answers, memberSource, readAnswer, rpcErrorOf, withId } from '../message.ts';
 import { createBackoff } from './backoff.ts';
+import type { ExchangeOptions } from './exchange.ts';
 import { lost, noAnswer, notThisTransport } from './failure.ts';
 import { mediaType, readEvents, readJson } from './read.ts';
 import {
@@ -32,13 +33,13 @@ export const connectHttp: Connect = async (edges, initialize, signal) => {
   const session: Record<string, string> = {};
   const ended = new AbortController();
 
-  const post = (text: string, limitMs: number, stop: AbortSignal | undefined) =>
+  const post = (text: string, limitMs: number, ends: Pick<ExchangeOptions, 'signal' | 'started'>) =>
     exchange.open(url, {
       method: 'POST',
       headers: { accept: both, 'content-type': 'application/json', ...session },
       body: text,
       headersTimeoutMs: limitMs,
-      signal: stop,
+      ...ends,
     });
   const get = (lastId: string | undefined, stop: AbortSignal) =>
     exchange.open(url, {
@@ -52,8 +53,8 @@ export const connectHttp: Connect = async (edges, initialize, signal) => {
     outgoing: Outgoing,
     deliver: (text: string) => void,
   ): Promise<Failure | undefined> {
-    const stop = outgoing.signal ?? ended.signal;
-    const waiting = () => !stop.aborted && (outgoing.waiting?.() ?? false);
+    const waiting = () =>
+      !(outgoing.stop?.stopped ?? ended.signal.aborted) && (outgoing.waiting?.() ?? false);
     const type = mediaType(first);
     if (type === 'application/json') {
       const failure = await readJson(first, url, remote.maxMessageBytes, events, deliver);
@@ -73,6 +74,7 @@ export const connectHttp: Connect = async (edges, initialize, signal) => {
       lastId = end.lastId ?? lastId;
       if (!waiting()) return undefined;
       if (lastId === undefined || !visible.test(lastId)) return lost(url, end.broken);
+      const stop = outgoing.stop?.signal ?? ended.signal;
       await pause(end.broken ? 0 : resumeMs(end.retryMs), stop);
       if (!waiting()) return undefined;
       const again = await get(lastId, stop);
@@ -83,7 +85,8 @@ export const connectHttp: Connect = async (edges, initialize, signal) => {
 
   async function send(outgoing: Outgoing): Promise<Failure | undefined> {
     const isRequest = outgoing.id !== undefined;
-    const incoming = await post(outgoing.text, isRequest ? 0 : deliveryMs, outgoing.signal ?? ended.signal);
+    const ends = outgoing.stop ? { started: outgoing.stop.attach } : { signal: ended.signal };
+    const incoming = await post(outgoing.text, isRequest ? 0 : deliveryMs, ends);
     if (!isFailure(incoming)) {
       if (isRequest) return receive(incoming, outgoing, events.message);
       incoming.resume();
@@ -152,7 +155,7 @@ export const connectHttp: Connect = async (edges, initialize, signal) => {
   };
 
   async function greet(): Promise<Connected | Failure> {
-    const incoming = await post(initialize.text, greetingMs, signal);
+    const incoming = await post(initialize.text, greetingMs, { signal });
     if (isFailure(incoming)) {
       const inBand = inBandAnswer(incoming, initialize.id);
       if (inBand !== undefined) return connected(inBand);
@@ -163,7 +166,7 @@ export const connectHttp: Connect = async (edges, initialize, signal) => {
     if (typeof id === 'string' && visible.test(id)) session['mcp-session-id'] = id;
     let text: string | undefined;
     const failure = await new Promise<Failure | undefined>((resolve) => {
-      const outgoing = { ...initialize, signal, waiting: () => text === undefined };
+      const outgoing = { ...initialize, waiting: () => text === undefined };
       const take = (message: string) => {
         if (text !== undefined || !answers(message, initialize.id)) return events.message(message);
         text = message;

@@ -70,7 +70,7 @@ export const connectSse: Connect = async (edges, initialize, signal) => {
       headers: { 'content-type': 'application/json' },
       body: outgoing.text,
       headersTimeoutMs: deliveryMs,
-      signal: outgoing.signal,
+      started: outgoing.stop?.attach,
     });
     if (!isFailure(incoming)) {
       incoming.resume();
@@ -92,7 +92,7 @@ export const connectSse: Connect = async (edges, initialize, signal) => {
     end(target);
     return target;
   }
-  void send({ text: initialize.text, signal }).then((failure) => {
+  void send({ text: initialize.text }).then((failure) => {
     if (failure && phase === 'greeting') end(failure);
   });
   const text = await within(greetingMs, greeting.promise, lost(url));

@@ -3,6 +3,7 @@ import type { JsonObject } from '../../lib/json.ts';
 import type { Log } from '../../lib/log.ts';
 import type { RemoteSettings } from '../../lib/settings.ts';
 import type { Fragment } from '../oversize.ts';
+import type { Stop } from '../stop.ts';
 import type { Exchange } from './exchange.ts';
 
 export type TransportKind = 'http' | 'sse';
@@ -67,7 +68,7 @@ export interface Outgoing {
   readonly text: string;
   /** The id's source text of a request; `undefined` for notifications and answers. */
   readonly id?: string | undefined;
-  readonly signal?: AbortSignal | undefined;
+  readonly stop?: Stop | undefined;
   /** Whether the answer is still wanted and has not come. */
   waiting?(): boolean;
 }
