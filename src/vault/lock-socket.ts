@@ -2,8 +2,8 @@ import { connect, createServer, type Socket } from 'node:net';
 import { hasCode } from '../lib/errors.ts';
 import type { Lock } from './vault.ts';
 
-/** The system codes that say: somebody listens there already. */
-export const takenCodes = ['EADDRINUSE', 'EACCES', 'EEXIST', 'EBUSY'];
+/** The system's codes for: somebody listens there already. The last two are Windows', for a pipe on its way out. */
+export const takenCodes = ['EADDRINUSE', 'EACCES', 'EBUSY'];
 
 /** Listens at `address`: while the promise's lock is not released, nobody else can. Rejects with the system's error. */
 export function listenAt(address: string): Promise<Lock> {

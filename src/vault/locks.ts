@@ -13,11 +13,8 @@ import type { Lock, Locks } from './vault.ts';
  * the end of that connection. Throws AppError: `lock_timeout`, `vault_failed` when no socket can be made at all.
  */
 export function openLocks(configDir: string, platform: NodeJS.Platform = process.platform): Locks {
-  let ready: Promise<unknown> | undefined;
-
   async function turnstile(name: string) {
-    ready ??= mkdir(configDir, { recursive: true, mode: 0o700 });
-    await ready;
+    await mkdir(configDir, { recursive: true, mode: 0o700 });
     return createTurnstile(configDir, name, platform);
   }
 

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { missingSessionVariables } from '../lib/desktop.ts';
-import { AppError } from '../lib/errors.ts';
+import { AppError, reasonOf } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import type { Secret } from '../lib/secret.ts';
 import { createFileStore } from './file-store.ts';
@@ -41,8 +41,8 @@ export interface VaultOptions {
 export async function openVault(options: VaultOptions): Promise<Vault> {
   const { store, configDir, passphrase, log, index } = options;
   if (store === 'memory') return createMemoryStore();
+  const { keychain, noBus } = openKeychain(options);
   const files = recorded(createFileStore(configDir, passphrase), index);
-  const keychain = openKeychain(options);
   const inFiles = placed(files, keychain, { places: index, log, follow: false });
   const inKeychain = placed(keychain, files, { places: index, log, follow: store === undefined });
   if (store === 'keychain') return inKeychain;
@@ -53,21 +53,22 @@ export async function openVault(options: VaultOptions): Promise<Vault> {
   }
   const known = [...(await index.places()).values()];
   if (known.some((place) => place.store === 'keychain')) return inKeychain;
-  const reason = await absence(keychain);
+  const reason = noBus ? 'there is no D-Bus session bus' : await absence(keychain);
   if (!reason) return inKeychain;
   log.warn('no keychain here: secrets go to encrypted files, which protect less', { in: configDir, reason });
   return inFiles;
 }
 
-function openKeychain(options: VaultOptions): KeychainStore {
-  const { environment, platform = process.platform, log, index, waitMs } = options;
+function openKeychain(options: VaultOptions): { readonly keychain: KeychainStore; readonly noBus: boolean } {
+  const { platform = process.platform, log, index, waitMs } = options;
   const uid = process.getuid?.();
-  const found = missingSessionVariables({ platform, environment, uid, exists: existsSync });
+  const machine = { platform, environment: options.environment, uid, exists: existsSync };
+  const found = missingSessionVariables(machine);
   for (const [name, value] of Object.entries(found)) options.setEnvironment?.(name, value);
+  const environment = { ...options.environment, ...found };
   // An Electron program that runs us would start itself again as the child.
-  const native = () =>
-    process.versions.electron ? nativeBackends() : childBackends({ ...environment, ...found });
-  return createKeychainStore({
+  const native = () => (process.versions.electron ? nativeBackends() : childBackends(environment));
+  const keychain = createKeychainStore({
     backends: options.backends ?? native(),
     places: index,
     waitMs,
@@ -75,6 +76,9 @@ function openKeychain(options: VaultOptions): KeychainStore {
     description: descriptions[platform] ?? 'the keychain (Secret Service)',
     log,
   });
+  // Without an address the bindings would only try to start a bus by way of X11.
+  const reachable = environment.DBUS_SESSION_BUS_ADDRESS || environment.DISPLAY;
+  return { keychain, noBus: !options.backends && platform === 'linux' && !reachable };
 }
 
 const descriptions: Partial<Record<NodeJS.Platform, string>> = {
@@ -88,6 +92,8 @@ async function absence(keychain: KeychainStore): Promise<string | undefined> {
     await keychain.check();
     return undefined;
   } catch (error) {
-    return error instanceof AppError && error.code === 'keychain_unavailable' ? error.message : undefined;
+    return error instanceof AppError && error.code === 'keychain_unavailable'
+      ? reasonOf(error.cause)
+      : undefined;
   }
 }

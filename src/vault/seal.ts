@@ -90,7 +90,10 @@ export function createSeals(): Seals {
         authTagLength: 16,
       });
       decipher.setAAD(bound(name, file.under, file.salt)).setAuthTag(data.subarray(-16));
-      return Buffer.concat([decipher.update(data.subarray(0, -16)), decipher.final()]).toString('utf8');
+      const plain = Buffer.concat([decipher.update(data.subarray(0, -16)), decipher.final()]);
+      // One stretching of the passphrase then serves the next `seal` as well.
+      if (file.under === 'passphrase') ownSalt ??= file.salt;
+      return plain.toString('utf8');
     } catch (cause) {
       throw damaged(cause);
     }

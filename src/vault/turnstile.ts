@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
 import { realpath } from 'node:fs/promises';
-import { userInfo } from 'node:os';
 import { hasCode } from '../lib/errors.ts';
 import { listenAt, takenCodes } from './lock-socket.ts';
 import { createSocketFiles } from './socket-files.ts';
@@ -25,24 +24,28 @@ export async function createTurnstile(
   platform: NodeJS.Platform,
 ): Promise<Turnstile> {
   const folder = await realpath(configDir);
-  const id = createHash('sha256')
-    .update(JSON.stringify([userInfo().uid, folder, name]))
-    .digest('hex')
-    .slice(0, 24);
-  if (platform === 'win32') return byName(`\\\\.\\pipe\\mcp-whoami-${userInfo().username}-${id}`);
+  const parts = JSON.stringify([process.getuid?.() ?? 'windows', folder, name]);
+  const id = createHash('sha256').update(parts).digest('hex').slice(0, 24);
+  const address = addressOf(platform, id);
   const files = () => createSocketFiles(folder, id);
-  return platform === 'linux' ? byName(`\0mcp-whoami-${id}`, files) : files();
+  return address ? byName(address, files) : files();
+}
+
+/** A name outside the file system that the platform frees with the process; `undefined` where there is none. */
+export function addressOf(platform: NodeJS.Platform, id: string): string | undefined {
+  if (platform === 'linux') return `\0mcp-whoami-${id}`;
+  return platform === 'win32' ? `\\\\.\\pipe\\mcp-whoami-${id}` : undefined;
 }
 
 /** A namespace in which an address is free or taken, and free again once its process is gone. */
-function byName(address: string, fallback?: () => Turnstile): Turnstile {
+function byName(address: string, fallback: () => Turnstile): Turnstile {
   return {
     async attempt() {
       try {
         return { lock: await listenAt(address) };
       } catch (error) {
         if (hasCode(error, ...takenCodes)) return { holder: address };
-        if (fallback && hasCode(error, 'EINVAL')) return fallback().attempt();
+        if (hasCode(error, 'EINVAL')) return fallback().attempt();
         throw error;
       }
     },

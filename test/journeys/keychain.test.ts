@@ -241,13 +241,18 @@ describe.skipIf(keyringMissing)('with a Secret Service', () => {
     await steps(keyring.env, { steps: [['remove', 'd']] });
   });
 
-  test('no keychain process outlives a killed parent', async () => {
+  test('a keychain process inherits no secret and does not outlive a killed parent', async () => {
     await steps(keyring.env, { steps: [['save', 'z', 'x']] });
     keyring.freeze();
     try {
-      const parent = vault.start({ store: 'keychain', configDir, steps: [['load', 'z']] }, keyring.env);
+      const env = { ...keyring.env, MCP_WHOAMI_TOKEN: 'by-hand', NODE_OPTIONS: '--no-warnings' };
+      const parent = vault.start({ store: 'keychain', configDir, steps: [['load', 'z']] }, env);
       for (const end = Date.now() + 10_000; leftOver().length < 2 && Date.now() < end; await delay(25));
-      expect(leftOver()).toHaveLength(2);
+      const [worker, ...others] = leftOver().filter((pid) => pid !== String(parent.pid));
+      expect(others).toEqual([]);
+      const inherited = readFileSync(`/proc/${worker}/environ`, 'utf8');
+      expect(inherited).toContain('DBUS_SESSION_BUS_ADDRESS=');
+      expect(inherited).not.toMatch(/MCP_WHOAMI_|NODE_OPTIONS/);
       parent.kill('SIGKILL');
       await untilNoneIsLeft(5_000);
     } finally {

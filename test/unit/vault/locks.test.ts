@@ -1,11 +1,22 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { openLocks } from '../../../src/vault/locks.ts';
+import { addressOf } from '../../../src/vault/turnstile.ts';
 import { createSocketFiles } from '../../../src/vault/socket-files.ts';
 
 let folder: string;
@@ -109,6 +120,12 @@ describe.skipIf(process.platform === 'win32').each(['linux', 'darwin'] as const)
   });
 });
 
+test('Windows waits at a named pipe, Linux at a name outside the file system, the others at files', () => {
+  expect(addressOf('win32', 'ab')).toBe('\\\\.\\pipe\\mcp-whoami-ab');
+  expect(addressOf('linux', 'ab')).toBe('\0mcp-whoami-ab');
+  expect(addressOf('darwin', 'ab')).toBeUndefined();
+});
+
 describe.skipIf(process.platform === 'win32')('socket files', () => {
   test('few of them stay, however often the lock changes hands', async () => {
     const locks = openLocks(configDir, 'darwin');
@@ -147,16 +164,19 @@ describe.skipIf(process.platform === 'win32')('socket files', () => {
   });
 
   test('a configuration folder with a long path still has locks, in a folder of ours alone', async () => {
+    const shared = `/tmp/mcp-whoami-${process.getuid?.()}`;
+    const files = () => (existsSync(shared) ? readdirSync(shared) : []);
+    const before = files();
     const deep = join(configDir, 'd'.repeat(100));
-    const locks = openLocks(deep, 'darwin');
-    const lock = await locks.acquire('n', 1_000);
+    const lock = await openLocks(deep, 'darwin').acquire('n', 1_000);
     expect(await openLocks(deep, 'darwin').tryAcquire('n')).toBeUndefined();
+    expect(statSync(shared).mode & 0o777).toBe(0o700);
     await lock.release();
+    for (const name of files()) if (!before.includes(name)) rmSync(join(shared, name));
   });
 
   test('a folder that others may write to is refused', async () => {
     mkdirSync(join(configDir, 'locks'));
-    const { chmodSync } = await import('node:fs');
     chmodSync(join(configDir, 'locks'), 0o777);
     await expect(openLocks(configDir, 'darwin').acquire('n', 1_000)).rejects.toMatchObject({
       code: 'vault_failed',

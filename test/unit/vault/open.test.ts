@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -140,7 +140,6 @@ test('the session bus that a client left out is found before a binding looks for
     },
   });
   expect(set.DBUS_SESSION_BUS_ADDRESS).toBeUndefined();
-  const { writeFileSync } = await import('node:fs');
   writeFileSync(join(configDir, 'bus'), '');
   await open('keychain', {
     platform: 'linux',
