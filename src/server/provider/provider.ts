@@ -62,11 +62,13 @@ export function openProvider(options: ProviderOptions): Provider {
   async function renew(): Promise<void> {
     try {
       const metadata = await discover(settings, http, log);
-      if (metadata.document === undefined || metadata.document !== known?.metadata.document) {
+      if (!known || metadata.document !== known.metadata.document) {
         const method = chooseMethod({ ...options, metadata });
+        // Old keys are better than none: they stay in use until the new ones are here.
+        if (known) await method.keys?.load();
         known = { metadata, method, scopes: scopesFor(settings, metadata) };
       }
-      if (known && !known.method.keys?.loaded()) await known.method.keys?.load();
+      if (!known.method.keys?.loaded()) await known.method.keys?.load();
       if (problem) log.info('the authorization server is there', { issuer: metadata.issuer });
       problem = undefined;
       failures = 0;

@@ -1,0 +1,66 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { call, openWorld, type World } from './support/world.ts';
+
+let world: World;
+beforeAll(async () => {
+  world = await openWorld();
+});
+afterAll(() => world.close());
+
+const status = async (token: string, at = world) => (await at.rpc(token, call())).status;
+
+test('a JWT of our issuer is judged by its signature, without asking userinfo', async () => {
+  const before = world.provider.counts.userinfo;
+  expect(await status(await world.token())).toBe(200);
+  expect(await status(await world.provider.jwt({ claims: { aud: 'https://other.example' } }))).toBe(401);
+  expect(world.provider.counts.userinfo).toBe(before);
+});
+
+test('one of another issuer is refused, and nobody is asked', async () => {
+  const before = { ...world.provider.counts };
+  expect(await status(await world.provider.jwt({ claims: { iss: 'https://other.example' } }))).toBe(401);
+  expect(world.provider.counts).toEqual(before);
+});
+
+test('one without any audience is asked about at userinfo', async () => {
+  const before = world.provider.counts.userinfo ?? 0;
+  expect(await status(await world.provider.jwt({ without: ['aud'] }))).toBe(200);
+  expect(world.provider.counts.userinfo).toBe(before + 1);
+});
+
+test('opaque tokens go to userinfo, whatever dots they have; the first one is warned about', async () => {
+  expect(await status(world.provider.opaque('olga'))).toBe(200);
+  expect(await status(world.provider.opaque('olga'))).toBe(200);
+  expect(world.log().match(/does not tell whom they are for/g)).toHaveLength(1);
+  const before = world.provider.counts.userinfo ?? 0;
+  expect(await status('a.b.c')).toBe(401);
+  expect(world.provider.counts.userinfo).toBe(before + 1);
+});
+
+test('an audience that was asked for by name cannot be dodged with an opaque token', async () => {
+  const own = await openWorld({ provider: world.provider, settings: { audience: 'urn:mine' } });
+  try {
+    const before = world.provider.counts.userinfo;
+    expect(await status(world.provider.opaque('olga'), own)).toBe(401);
+    expect(await status(await world.provider.jwt({ without: ['aud'] }), own)).toBe(401);
+    expect(world.provider.counts.userinfo).toBe(before);
+    expect(await status(await world.provider.jwt({ claims: { aud: 'urn:mine' } }), own)).toBe(200);
+    expect(await status(await own.token(), own)).toBe(401);
+    expect(own.server.verification()).toBe(`JWT (keys of ${world.provider.issuer}/jwks), audience: checked`);
+  } finally {
+    await own.close();
+  }
+});
+
+test('the start-up line and /readyz say which audiences are checked', async () => {
+  const { issuer } = world.provider;
+  expect(world.server.verification()).toBe(
+    `JWT (keys of ${issuer}/jwks), audience: checked; opaque tokens by userinfo ${issuer}/me, audience: not checked`,
+  );
+  expect((await world.send('GET', '/readyz')).json()).toEqual({
+    status: 'ok',
+    issuer: 'known',
+    keys: 'loaded',
+    audience: 'checked in JWTs only',
+  });
+});

@@ -1,0 +1,154 @@
+import { beforeEach, describe, expect, test } from 'vitest';
+import { silentLog } from '../../../src/lib/log.ts';
+import { createMemorySessions } from '../../../src/server/sessions/memory.ts';
+import type { Session, Sessions, Stream } from '../../../src/server/sessions/sessions.ts';
+
+const minute = 60_000;
+let now: number;
+let sessions: Sessions;
+beforeEach(() => {
+  now = 1_000_000_000_000;
+  sessions = create(true);
+});
+
+function create(sharePerUser: boolean, maxSessions = 1_000): Sessions {
+  return createMemorySessions({ maxSessions, sharePerUser, log: silentLog, now: () => now });
+}
+
+interface FakeStream extends Stream {
+  readonly said: string[];
+  backlog: number;
+}
+
+function stream(id: string): FakeStream {
+  const said: string[] = [];
+  return {
+    id,
+    said,
+    backlog: 0,
+    deliver: (message) => void said.push(JSON.stringify(message)),
+    unsent() {
+      return this.backlog;
+    },
+    comment: (text) => void said.push(text),
+    isOpen: () => !said.includes('[end]') && !said.includes('[cut]'),
+    end: () => void said.push('[end]'),
+    cut: () => void said.push('[cut]'),
+  };
+}
+
+const find = (id: string, user = 'u') => sessions.find(id, user) as Session | undefined;
+
+describe('the life of a session', () => {
+  test('30 minutes without a POST end it; pings do not count as use', () => {
+    const [used, pinged] = [stream('used'), stream('pinged')];
+    sessions.open(used, 'u', undefined);
+    sessions.open(pinged, 'u', undefined);
+    now += 29 * minute;
+    find('used')?.used(undefined, true);
+    find('pinged')?.used(undefined, false);
+    sessions.tend();
+    expect([used.said, pinged.said]).toEqual([['ping'], ['ping']]);
+    now += 2 * minute;
+    sessions.tend();
+    expect([used.said.at(-1), pinged.said.at(-1)]).toEqual(['ping', '[end]']);
+    expect(find('pinged')).toBeUndefined();
+  });
+
+  test('after 12 hours it ends, used or not', () => {
+    const one = stream('one');
+    sessions.open(one, 'u', undefined);
+    for (let i = 0; i < 12 * 6; i++) {
+      expect(one.isOpen()).toBe(true);
+      now += 10 * minute;
+      find('one')?.used(undefined, true);
+      sessions.tend();
+    }
+    expect(one.said.at(-1)).toBe('[end]');
+  });
+
+  test('60 s after the latest expiry seen it ends; an older token does not shorten it', () => {
+    const one = stream('one');
+    const seconds = now / 1000;
+    sessions.open(one, 'u', seconds + 100);
+    find('one')?.used(seconds + 300, true);
+    find('one')?.used(seconds + 50, true);
+    now += 359_000;
+    sessions.tend();
+    expect(one.isOpen()).toBe(true);
+    now += 1_000;
+    sessions.tend();
+    expect(one.isOpen()).toBe(false);
+  });
+
+  test('an expiry that comes to be known later counts from then on', () => {
+    const one = stream('one');
+    sessions.open(one, 'u', undefined);
+    find('one')?.used(now / 1000 + 10, true);
+    now += 71_000;
+    sessions.tend();
+    expect(one.said.at(-1)).toBe('[end]');
+  });
+
+  test('more than 1 MB that the client has not taken cuts the stream, at an answer or at a ping', () => {
+    const [a, b, c] = [stream('a'), stream('b'), stream('c')];
+    for (const one of [a, b, c]) sessions.open(one, 'u', undefined);
+    a.backlog = b.backlog = 1024 * 1024 + 1;
+    c.backlog = 1024 * 1024;
+    find('a')?.deliver({ jsonrpc: '2.0', id: 1, result: {} });
+    expect(a.said.at(-1)).toBe('[cut]');
+    sessions.tend();
+    expect(b.said).toEqual(['[cut]']);
+    expect(c.said).toEqual(['ping']);
+    expect(sessions.size()).toBe(1);
+  });
+
+  test('a stream that has gone without a word is forgotten', () => {
+    const one = stream('one');
+    sessions.open(one, 'u', undefined);
+    one.said.push('[cut]');
+    sessions.tend();
+    expect(sessions.size()).toBe(0);
+  });
+});
+
+describe('how many', () => {
+  test('50 a user: the one idle longest makes room, and no other user suffers', () => {
+    const others = stream('other');
+    sessions.open(others, 'other', undefined);
+    const own = Array.from({ length: 50 }, (_, i) => stream(`s${i}`));
+    for (const one of own) {
+      now += 1;
+      sessions.open(one, 'u', undefined);
+    }
+    now += 1;
+    find('s0')?.used(undefined, true);
+    expect(sessions.open(stream('s50'), 'u', undefined)).toBe(true);
+    expect(own.filter((one) => !one.isOpen()).map(({ id }) => id)).toEqual(['s1']);
+    expect(others.isOpen()).toBe(true);
+    expect(sessions.size()).toBe(51);
+  });
+
+  test('a full server refuses; at their own limit users make room for themselves', () => {
+    sessions = create(true, 50);
+    for (let i = 0; i < 50; i++) expect(sessions.open(stream(`s${i}`), 'u', undefined)).toBe(true);
+    expect(sessions.open(stream('x'), 'other', undefined)).toBe(false);
+    expect(sessions.open(stream('y'), 'u', undefined)).toBe(true);
+    sessions.closed('y');
+    expect(sessions.open(stream('z'), 'other', undefined)).toBe(true);
+  });
+
+  test('without authentication nobody has a share', () => {
+    sessions = create(false);
+    for (let i = 0; i < 200; i++) expect(sessions.open(stream(`s${i}`), '', undefined)).toBe(true);
+    expect(sessions.size()).toBe(200);
+  });
+});
+
+test('all can be ended, each with its last word', async () => {
+  const all = Array.from({ length: 250 }, (_, i) => stream(`s${i}`));
+  for (const [i, one] of all.entries()) sessions.open(one, `u${i}`, undefined);
+  await sessions.endAll();
+  expect(all.every((one) => one.said.at(-1) === '[end]')).toBe(true);
+  expect(sessions.size()).toBe(0);
+});
