@@ -26,13 +26,14 @@ export interface LoopbackOptions {
   readonly port: number;
   /** The state to wait for. */
   readonly state: string;
+  /** How long a connection may take to say what it wants, and the browser to ask for the page. Default: 5 s. */
+  readonly patienceMs?: number;
 }
 
 export const callbackPath = '/callback';
 const donePath = '/done';
 const maxSockets = 16;
-const headersMs = 5_000;
-const pageMs = 5_000;
+const defaultPatienceMs = 5_000;
 
 /**
  * Listens for the redirect of one sign-in, on loopback only.
@@ -40,7 +41,8 @@ const pageMs = 5_000;
  * The browser's request waits until `finish`, is then sent on to a path without the code, and that page tells
  * the truth. Throws AppError `port_taken`.
  */
-export async function openLoopback({ host, port, state }: LoopbackOptions): Promise<Loopback> {
+export async function openLoopback(options: LoopbackOptions): Promise<Loopback> {
+  const { host, port, state, patienceMs = defaultPatienceMs } = options;
   const sockets = new Set<Socket>();
   let waiting: ServerResponse | undefined;
   let page: Page | undefined;
@@ -70,18 +72,18 @@ export async function openLoopback({ host, port, state }: LoopbackOptions): Prom
     waiting = response;
     // A person who closes the tab during the exchange gets no page, and no more waiting for it.
     response.once('close', () => {
-      if (!page) shown();
+      if (!response.writableFinished) shown();
     });
     arrived(target.searchParams);
   }
 
   const create = () => {
     const server = createServer(
-      { maxHeaderSize: 16 * 1024, connectionsCheckingInterval: 1_000, keepAlive: false },
+      { maxHeaderSize: 16 * 1024, connectionsCheckingInterval: patienceMs / 5, keepAlive: false },
       serve,
     );
-    server.headersTimeout = headersMs;
-    server.requestTimeout = headersMs;
+    server.headersTimeout = patienceMs;
+    server.requestTimeout = patienceMs;
     server.on('connection', (socket: Socket) => {
       sockets.add(socket);
       socket.once('close', () => sockets.delete(socket));
@@ -107,7 +109,7 @@ export async function openLoopback({ host, port, state }: LoopbackOptions): Prom
     page = outcome.signedIn ? donePage(outcome) : failedPage(outcome);
     if (waiting && !waiting.destroyed) {
       waiting.writeHead(303, { location: donePath, 'cache-control': 'no-store', connection: 'close' }).end();
-      const patience = setTimeout(shown, pageMs);
+      const patience = setTimeout(shown, patienceMs);
       await pageShown;
       clearTimeout(patience);
     }

@@ -28,15 +28,11 @@ export function createStrikes(monotonic: () => number, server: URL): Strikes {
   let previous: Record | undefined;
   let strikes: number[] = [];
 
-  function judge(before: Record | undefined): void {
-    if (!before) return;
-    const fruitless = before.refusals * 2 >= before.uses;
-    strikes = fruitless ? [...strikes.filter((at) => at > monotonic() - forgetMs), monotonic()] : [];
-    if (strikes.length < mostStrikes) return;
-    strikes.length = mostStrikes;
-    throw new AppError('token_rejected', `${server.href} refuses every access token, however fresh`, {
-      hint: 'the tokens may be made for another audience: sign in again with --resource or --scope as the server expects',
-    });
+  const recent = () => strikes.filter((at) => at > monotonic() - forgetMs);
+
+  function judge({ uses, refusals }: Record): void {
+    const fruitless = refusals * 2 >= uses;
+    strikes = fruitless ? [...recent(), monotonic()] : [];
   }
 
   return {
@@ -49,7 +45,14 @@ export function createStrikes(monotonic: () => number, server: URL): Strikes {
       const record = [latest, previous].find((it) => it?.token.equals(token));
       if (!record) return;
       record.refusals++;
-      if (record === latest && record.refusals === 1) judge(previous);
+      if (record !== latest) return;
+      if (previous && record.refusals === 1) judge(previous);
+      if (recent().length >= mostStrikes) throw refusesAll(server);
     },
   };
 }
+
+const refusesAll = (server: URL) =>
+  new AppError('token_rejected', `${server.href} refuses every access token, however fresh`, {
+    hint: 'the tokens may be made for another audience: sign in again with --resource or --scope as the server expects',
+  });

@@ -1,0 +1,97 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { bearerChallenge, isScope, parseChallenges } from '../../../src/auth/challenge.ts';
+
+const plain = (header: string) =>
+  parseChallenges(header).map(({ scheme, token68, parameters }) => ({
+    scheme,
+    ...(token68 === undefined ? {} : { token68 }),
+    ...Object.fromEntries(parameters),
+  }));
+
+describe('parseChallenges', () => {
+  it.each<[string, unknown]>([
+    ['', []],
+    ['Bearer', [{ scheme: 'bearer' }]],
+    ['bEARER realm="x"', [{ scheme: 'bearer', realm: 'x' }]],
+    ['Basic, Bearer', [{ scheme: 'basic' }, { scheme: 'bearer' }]],
+    [
+      'Basic realm="a, Bearer scope=\\"fake\\"", Bearer scope="real", error=invalid_token',
+      [
+        { scheme: 'basic', realm: 'a, Bearer scope="fake"' },
+        { scheme: 'bearer', scope: 'real', error: 'invalid_token' },
+      ],
+    ],
+    [
+      'Negotiate a87421000492aa874209af8bc028==, Bearer a="1"',
+      [
+        { scheme: 'negotiate', token68: 'a87421000492aa874209af8bc028==' },
+        { scheme: 'bearer', a: '1' },
+      ],
+    ],
+    ['Bearer a = "1" , , b\t=\t2 ,', [{ scheme: 'bearer', a: '1', b: '2' }]],
+    ['Bearer Scope="one", scope="two"', [{ scheme: 'bearer', scope: 'one' }]],
+    [
+      'DPoP algs="ES256", Bearer x="y\\\\z"',
+      [
+        { scheme: 'dpop', algs: 'ES256' },
+        { scheme: 'bearer', x: 'y\\z' },
+      ],
+    ],
+    ['Bearer a="unterminated', [{ scheme: 'bearer' }]],
+    ['Bearer a="1" b="2"', [{ scheme: 'bearer', a: '1' }]],
+    ['=====', []],
+  ])('%s', (header, expected) => {
+    expect(plain(header)).toEqual(expected);
+  });
+
+  it('never fails, and keeps within its input', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: fc.constantFrom(...'Bb ea=",\\\t/~é') }), (header) => {
+        for (const { scheme } of parseChallenges(header)) expect(header.toLowerCase()).toContain(scheme);
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
+  it('C16: 64 KB of quotes, commas, backslashes, equals signs: linear time', () => {
+    const shapes = [
+      '"',
+      ',',
+      '\\',
+      '=',
+      'a=',
+      'a="',
+      'Bearer ',
+      'Bearer a="\\"',
+      'a,',
+      ' ',
+      '"\\',
+      'a=b ',
+      'aa ',
+    ];
+    const start = performance.now();
+    for (const shape of shapes) {
+      parseChallenges(shape.repeat(Math.floor(65_536 / shape.length)));
+      parseChallenges(`Bearer ${shape.repeat(Math.floor(65_536 / shape.length))}`);
+    }
+    // Quadratic time would be minutes.
+    expect(performance.now() - start).toBeLessThan(5_000);
+  });
+});
+
+describe('bearerChallenge', () => {
+  it('prefers the one that names its metadata', () => {
+    const found = bearerChallenge('Bearer realm="x", Bearer resource_metadata="https://a/", scope="a  b"');
+    expect(found).toEqual({ resourceMetadata: 'https://a/', scope: undefined, error: undefined });
+  });
+  it('is undefined without a Bearer challenge', () => {
+    expect(bearerChallenge('Basic realm="Bearer"')).toBeUndefined();
+    expect(bearerChallenge(undefined)).toBeUndefined();
+  });
+  it('C18: a scope that is none is dropped', () => {
+    expect(isScope('openid profile')).toBe(true);
+    for (const bad of ['', ' a', 'a"b', 'a\\b', 'a\nb', 'é', 'a'.repeat(5000)])
+      expect(isScope(bad)).toBe(false);
+  });
+});

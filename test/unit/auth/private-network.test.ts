@@ -1,0 +1,95 @@
+import dns from 'node:dns';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { addressKind, createNetworkGuard } from '../../../src/auth/private-network.ts';
+import { createReach, exchangeWith } from '../../../src/auth/reach.ts';
+import { createHttpClient } from '../../../src/lib/http.ts';
+import { listen } from './support/http.ts';
+import { refusal } from './support/world.ts';
+
+afterEach(() => vi.restoreAllMocks());
+
+describe('addressKind', () => {
+  it.each([
+    ['8.8.8.8', 'public'],
+    ['172.15.255.255', 'public'],
+    ['172.16.0.1', 'private'],
+    ['10.1.2.3', 'private'],
+    ['192.168.1.1', 'private'],
+    ['100.64.0.1', 'private'],
+    ['0.0.0.0', 'private'],
+    ['127.8.8.8', 'loopback'],
+    ['169.254.169.254', 'link-local'],
+    ['::1', 'loopback'],
+    ['::', 'private'],
+    ['fe80::1', 'link-local'],
+    ['fd00::1', 'private'],
+    ['2606:4700::1', 'public'],
+    ['::ffff:169.254.169.254', 'link-local'],
+    ['::ffff:10.0.0.1', 'private'],
+  ])('%s is %s', (address, kind) => {
+    expect(addressKind(address)).toBe(kind);
+  });
+});
+
+describe('C8: addresses named by metadata', () => {
+  const server = (href: string) => new URL(href);
+  const isPublic = async () => ['203.0.113.7', '2606:4700::1'];
+  const isInternal = async () => ['10.0.0.5'];
+
+  it.each([
+    'http://127.0.0.1:1/',
+    'https://10.0.0.1/',
+    'https://[::1]/',
+    'https://localhost/',
+    'https://[fd00::1]/',
+  ])('a public server may not send us to %s', async (target) => {
+    const guard = createNetworkGuard(server('https://mcp.example.com/mcp'), false, isPublic);
+    const error = await refusal(guard.check(new URL(target)));
+    expect(error.code).toBe('insecure_url');
+    expect(error.hint).toContain('--allow-private-network');
+  });
+
+  it('--allow-private-network, or a server that is internal itself, may', async () => {
+    const target = new URL('https://10.0.0.1/');
+    await createNetworkGuard(server('https://mcp.example.com/'), true, isPublic).check(target);
+    await createNetworkGuard(server('https://mcp.corp/'), false, isInternal).check(target);
+    await createNetworkGuard(server('http://127.0.0.1:3001/'), false).check(target);
+  });
+
+  it.each(['http://169.254.169.254/', 'https://169.254.169.254/', 'https://[fe80::1]/'])(
+    'link-local never: %s',
+    async (target) => {
+      const error = await refusal(
+        createNetworkGuard(server('http://127.0.0.1:3001/'), true).check(new URL(target)),
+      );
+      expect(error.code).toBe('insecure_url');
+      expect(error.hint).toBeUndefined();
+    },
+  );
+
+  it('decides on the address that a name resolves to: nothing is sent', async () => {
+    const hits: string[] = [];
+    const internal = await listen((request, response) => {
+      hits.push(request.url ?? '');
+      response.end('{}');
+    });
+    const real = dns.lookup.bind(dns);
+    vi.spyOn(dns, 'lookup').mockImplementation(((host: string, options: dns.LookupAllOptions, done: never) =>
+      real(host === 'rebound.test' ? '127.0.0.1' : host, options, done)) as unknown as typeof dns.lookup);
+    const http = createHttpClient({ userAgent: 'test' });
+    try {
+      const url = `http://rebound.test:${internal.port}/token`;
+      const settings = { allowHttp: [new URL(url).origin] };
+      const ask = (mcp: string) =>
+        exchangeWith(createReach(http, { server: new URL(mcp), ...settings }), url, 'it', {});
+      const error = await refusal(ask('https://203.0.113.7/mcp'));
+      expect(error.code).toBe('insecure_url');
+      expect(hits).toEqual([]);
+      expect((await ask('http://127.0.0.1:3001/mcp')).status).toBe(200);
+      expect(hits).toEqual(['/token']);
+    } finally {
+      http.close();
+      await internal.close();
+    }
+  });
+});

@@ -1,0 +1,266 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { openTokenStore } from '../../../src/auth/token-store.ts';
+import { Secret } from '../../../src/lib/secret.ts';
+import { listen, visit } from './support/http.ts';
+import { reply, replyJson, startIssuer } from './support/issuer.ts';
+import { createWorld, refusal, type World } from './support/world.ts';
+
+let world: World;
+beforeEach(async () => {
+  world = await createWorld();
+});
+afterEach(() => world.close());
+
+const registrations = () => readFile(join(world.configDir, 'registrations.json'), 'utf8');
+const redirectUris = () => world.issuer.at('authorize').map(({ query }) => query.get('redirect_uri'));
+
+describe('dynamic registration', () => {
+  it('registers a native public client with the exact redirect URI', async () => {
+    await world.login(world.process());
+    expect(JSON.parse(world.issuer.at('register')[0]!.body)).toMatchObject({
+      application_type: 'native',
+      token_endpoint_auth_method: 'none',
+      grant_types: ['authorization_code', 'refresh_token'],
+      response_types: ['code'],
+      redirect_uris: redirectUris(),
+    });
+  });
+
+  it('is done once: the next sign-in uses it again, on the same port', async () => {
+    await world.login(world.process());
+    await world.login(world.process(), {}, { profile: 'other' });
+    expect(world.issuer.at('register')).toHaveLength(1);
+    const [first, second] = redirectUris();
+    expect(second).toBe(first);
+  });
+
+  it('is done anew when that port is taken', async () => {
+    await world.login(world.process());
+    const port = Number(new URL(redirectUris()[0]!).port);
+    const { createServer } = await import('node:net');
+    const squatter = createServer();
+    await new Promise<void>((resolve) => squatter.listen(port, '127.0.0.1', resolve));
+    try {
+      await world.login(world.process());
+      expect(world.issuer.at('register')).toHaveLength(2);
+      expect(redirectUris()[1]).not.toBe(redirectUris()[0]);
+    } finally {
+      squatter.close();
+    }
+  });
+
+  it('is done anew, before the browser opens, when the issuer forgot the client', async () => {
+    await world.login(world.process());
+    world.issuer.forgetClients();
+    const edges = world.process();
+    expect(await world.login(edges)).toMatchObject({ subject: 'alice' });
+    expect(edges.opened).toHaveLength(1);
+    expect(world.issuer.at('register')).toHaveLength(2);
+  });
+
+  it('is done anew in the same go, once, when the client is forgotten during the sign-in', async () => {
+    let exchanges = 0;
+    world.issuer.behaviour.token = (form) =>
+      form.get('grant_type') === 'authorization_code' && ++exchanges === 1
+        ? replyJson(401, { error: 'invalid_client' })
+        : undefined;
+    const edges = world.process();
+    expect(await world.login(edges)).toMatchObject({ subject: 'alice', clientId: 'client-2' });
+    expect(edges.opened).toHaveLength(2);
+  });
+
+  it('does not loop when every client is forgotten', async () => {
+    world.issuer.behaviour.token = (form) =>
+      form.get('grant_type') === 'authorization_code'
+        ? replyJson(401, { error: 'invalid_client' })
+        : undefined;
+    const edges = world.process();
+    expect((await refusal(world.login(edges))).code).toBe('registration_failed');
+    expect(edges.opened).toHaveLength(2);
+    expect(world.issuer.at('register')).toHaveLength(2);
+  });
+
+  it('refused: registration_failed, with the way out', async () => {
+    world.issuer.behaviour.register = () =>
+      replyJson(403, { error: 'access_denied', error_description: 'no\u001b[31m' });
+    const edges = world.process();
+    const error = await refusal(world.login(edges));
+    expect(error.code).toBe('registration_failed');
+    expect(error.message).toContain('access_denied: no');
+    expect(error.message).not.toContain('\u001b');
+    expect(error.hint).toContain('--client-id');
+    expect(edges.opened).toEqual([]);
+  });
+
+  it('not offered: registration_failed, with the way out', async () => {
+    world.issuer.behaviour.metadata = ({ registration_endpoint: _, ...it }) => it;
+    const error = await refusal(world.login(world.process()));
+    expect(error.code).toBe('registration_failed');
+    expect(error.hint).toContain('--client-id');
+  });
+
+  it('broken: issuer_unreachable', async () => {
+    world.issuer.behaviour.register = () => reply(503);
+    expect((await refusal(world.login(world.process()))).code).toBe('issuer_unreachable');
+  });
+
+  it('C20: changed redirect URIs in the answer count for nothing; status 200 is fine', async () => {
+    world.issuer.behaviour.register = () =>
+      replyJson(200, { client_id: 'given', redirect_uris: ['https://evil.example/'], scope: 'admin' });
+    await world.login(world.process());
+    expect(redirectUris()[0]).toMatch(/^http:\/\/127\.0\.0\.1:/);
+    expect(world.issuer.at('authorize')[0]!.query.get('scope')).not.toContain('admin');
+  });
+
+  it.each([
+    ['no client id', {}],
+    ['an empty one', { client_id: '' }],
+    ['a huge one', { client_id: 'x'.repeat(3000) }],
+    ['C18: one with a line break', { client_id: 'x\r\n&scope=admin' }],
+  ])('C20: %s is refused', async (_name, answer) => {
+    world.issuer.behaviour.register = () => replyJson(201, answer);
+    const edges = world.process();
+    expect((await refusal(world.login(edges))).code).toBe('registration_failed');
+    expect(edges.opened).toEqual([]);
+  });
+
+  it('a secret goes into the vault, is used at the token endpoint, and is in no file', async () => {
+    world.issuer.behaviour.register = () =>
+      replyJson(201, {
+        client_id: 'given',
+        client_secret: 'dcr-secret',
+        client_secret_expires_at: 0,
+        token_endpoint_auth_method: 'client_secret_post',
+      });
+    await world.login(world.process());
+    expect(world.issuer.at('token')[0]!.form.get('client_secret')).toBe('dcr-secret');
+    expect(await registrations()).not.toContain('dcr-secret');
+    await world.login(world.process());
+    expect(world.issuer.at('register')).toHaveLength(1);
+    const exchanges = world.issuer.at('token').filter(({ form }) => form.has('code'));
+    expect(exchanges[1]!.form.get('client_secret')).toBe('dcr-secret');
+  });
+
+  it('asks for no method where `none` is not listed, and takes what comes', async () => {
+    world.issuer.behaviour.metadata = (it) => ({
+      ...it,
+      token_endpoint_auth_methods_supported: ['client_secret_basic'],
+    });
+    world.issuer.behaviour.register = (asked) => {
+      expect(asked).not.toHaveProperty('token_endpoint_auth_method');
+      return replyJson(201, { client_id: 'given', client_secret: 'basic' });
+    };
+    await world.login(world.process());
+    const { headers } = world.issuer.at('token')[0]!;
+    expect(headers.authorization).toBe(`Basic ${Buffer.from('given:basic').toString('base64')}`);
+  });
+
+  it('registrations are kept by issuer', async () => {
+    await world.login(world.process());
+    const other = world.keep(await startIssuer());
+    world.resource.behaviour.metadata = (it) => ({ ...it, authorization_servers: [other.issuer] });
+    await world.login(world.process());
+    expect(Object.keys(JSON.parse(await registrations()))).toEqual([world.issuer.issuer, other.issuer]);
+    expect(other.at('register')).toHaveLength(1);
+  });
+
+  it('a broken file of registrations is started anew', async () => {
+    await writeFile(join(world.configDir, 'registrations.json'), '{"half');
+    const edges = world.process();
+    expect(await world.login(edges)).toMatchObject({ subject: 'alice' });
+    expect(edges.lines.join()).toContain('registered anew');
+  });
+});
+
+describe('a client given in advance', () => {
+  it('is used as it is: nothing is registered, any free port', async () => {
+    await world.login(world.process(), {}, { clientId: 'given' });
+    expect(world.issuer.at('register')).toEqual([]);
+    expect(world.issuer.at('authorize')[0]!.query.get('client_id')).toBe('given');
+  });
+
+  it('with a secret: client_secret_post where it is listed', async () => {
+    world.issuer.behaviour.metadata = (it) => ({
+      ...it,
+      token_endpoint_auth_methods_supported: ['client_secret_basic', 'client_secret_post'],
+    });
+    await world.login(world.process(), {}, { clientId: 'given', clientSecret: new Secret('s-1') });
+    expect(world.issuer.at('token')[0]!.form.get('client_secret')).toBe('s-1');
+  });
+
+  it('with Basic: the encoded form first, the plain one after a 401', async () => {
+    const sent: string[] = [];
+    world.issuer.behaviour.token = (_form, { headers }) => {
+      const credentials = Buffer.from(headers.authorization?.split(' ')[1] ?? '', 'base64').toString();
+      sent.push(credentials);
+      return credentials === 'given:s-1_x' ? undefined : reply(401);
+    };
+    await world.login(world.process(), {}, { clientId: 'given', clientSecret: new Secret('s-1_x') });
+    expect(sent).toEqual(['given:s%2D1%5Fx', 'given:s-1_x']);
+  });
+
+  it('unknown at the provider: says what to check', async () => {
+    world.issuer.behaviour.token = () => replyJson(401, { error: 'invalid_client' });
+    const error = await refusal(world.login(world.process(), {}, { clientId: 'given' }));
+    expect(error.code).toBe('sign_in_failed');
+    expect(error.hint).toContain('--client-id');
+  });
+
+  it('S7: its secret goes to the issuer of its first sign-in, to no other', async () => {
+    const settings = { clientId: 'given', clientSecret: new Secret('s1') };
+    await world.login(world.process(), {}, settings);
+    const evil = world.keep(await startIssuer());
+    world.resource.behaviour.metadata = (it) => ({ ...it, authorization_servers: [evil.issuer] });
+    const error = await refusal(world.login(world.process(), {}, settings));
+    expect(error.code).toBe('metadata_invalid');
+    expect(error.hint).toContain('mcp-whoami logout');
+    expect(evil.seen.map(({ body, headers }) => body + headers.authorization).join()).not.toContain('s1');
+    expect(evil.at('token')).toEqual([]);
+  });
+
+  it('C21: a server that moved to another issuer gets a new sign-in, said aloud; the old tokens stay away', async () => {
+    await world.login(world.process());
+    const before = await openTokenStore(world.process(), world.settings).load();
+    const other = world.keep(await startIssuer());
+    world.resource.behaviour.metadata = (it) => ({ ...it, authorization_servers: [other.issuer] });
+    const edges = world.process();
+    await world.login(edges);
+    expect(edges.lines.join()).toContain('names another authorization server than before');
+    const sent = other.seen.map(({ body, path }) => path + body).join();
+    expect(sent).not.toContain(before!.refreshToken!.reveal());
+    expect(sent).not.toContain(before!.accessToken.reveal());
+    expect(sent).not.toContain('client-1&');
+  });
+
+  it('client id metadata documents: an https URL is the client id', async () => {
+    const seen: string[] = [];
+    world.issuer.behaviour.authorize = (back, asked) => {
+      seen.push(asked.get('client_id') ?? '');
+      return back;
+    };
+    const url = 'https://client.example/mcp-whoami.json';
+    const edges = world.process();
+    let asked = '';
+    edges.browse = async (address) => {
+      asked = address;
+      await visit(address.replace(encodeURIComponent(url), 'given'));
+    };
+    world.issuer.behaviour.token = (form) => {
+      expect(form.get('client_id')).toBe(url);
+      return replyJson(200, { access_token: 'at', token_type: 'bearer' });
+    };
+    expect(await world.login(edges, {}, { clientId: url })).toMatchObject({ clientId: url });
+    expect(new URL(asked).searchParams.get('client_id')).toBe(url);
+    expect(world.issuer.at('register')).toEqual([]);
+  });
+});
+
+it('a fixed port that is taken: port_taken, before anything is registered', async () => {
+  const other = world.keep(await listen(() => {}));
+  expect((await refusal(world.login(world.process(), {}, { redirectPort: other.port }))).code).toBe(
+    'port_taken',
+  );
+  expect(world.issuer.at('register')).toEqual([]);
+});

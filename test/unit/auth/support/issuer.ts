@@ -1,0 +1,229 @@
+import { createHash, randomBytes } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { generateKeyPair, SignJWT } from 'jose';
+import { bodyOf, json, type Listening, listen } from './http.ts';
+
+export interface Seen {
+  readonly method: string;
+  readonly path: string;
+  readonly query: URLSearchParams;
+  readonly form: URLSearchParams;
+  readonly body: string;
+  readonly headers: IncomingMessage['headers'];
+}
+
+type Reply = (response: ServerResponse) => void;
+
+/** Each member replaces a part of the honest behaviour. Set them at any time. */
+export interface Behaviour {
+  metadata?: (honest: Record<string, unknown>) => unknown;
+  /** Well-known paths that answer; default: the OpenID appended form. */
+  metadataAt?: readonly string[];
+  /** Parameters of the redirect back; undefined: no redirect at all. */
+  authorize?: (back: Record<string, string>, asked: URLSearchParams) => Record<string, string> | undefined;
+  /** Answers the token request instead; undefined: go on honestly. */
+  token?: (form: URLSearchParams, request: Seen) => Reply | undefined;
+  /** Changes an honest token answer. */
+  grant?: (answer: Record<string, unknown>) => Record<string, unknown>;
+  register?: (asked: Record<string, unknown>) => Reply | undefined;
+  revoke?: (form: URLSearchParams) => Reply | undefined;
+  userinfo?: () => Reply;
+  /** Seconds; default 3600. */
+  lifetime?: number;
+}
+
+export interface Issuer extends Listening {
+  readonly issuer: string;
+  readonly behaviour: Behaviour;
+  readonly seen: Seen[];
+  /** Requests at one endpoint: `token`, `register`, `authorize` ... */
+  at(endpoint: string): Seen[];
+  /** Refresh token requests that were granted. */
+  refreshes(): number;
+  /** The refresh token family was revoked because one was used twice. */
+  reused(): boolean;
+  forgetClients(): void;
+  revokeAll(): void;
+}
+
+const algorithm = 'ES256';
+
+/** A small authorization server: PKCE, rotation with reuse detection, dynamic registration, revocation. */
+export async function startIssuer(behaviour: Behaviour = {}, path = '/oidc'): Promise<Issuer> {
+  const { privateKey } = await generateKeyPair(algorithm);
+  const seen: Seen[] = [];
+  const clients = new Map<string, string | undefined>([['given', undefined]]);
+  const codes = new Map<string, URLSearchParams>();
+  const live = new Map<string, URLSearchParams>();
+  const used = new Set<string>();
+  let refreshes = 0;
+  let reused = false;
+  let issuer = '';
+
+  const honestMetadata = () => ({
+    issuer,
+    authorization_endpoint: `${issuer}/authorize`,
+    token_endpoint: `${issuer}/token`,
+    registration_endpoint: `${issuer}/register`,
+    revocation_endpoint: `${issuer}/revoke`,
+    userinfo_endpoint: `${issuer}/userinfo`,
+    scopes_supported: ['openid', 'profile', 'offline_access'],
+    response_types_supported: ['code'],
+    code_challenge_methods_supported: ['S256'],
+    token_endpoint_auth_methods_supported: ['none', 'client_secret_basic'],
+    id_token_signing_alg_values_supported: [algorithm],
+    authorization_response_iss_parameter_supported: true,
+  });
+
+  async function answer(asked: URLSearchParams, extra: Record<string, unknown> = {}) {
+    const refresh = randomBytes(12).toString('hex');
+    live.set(refresh, asked);
+    const token = {
+      access_token: `at-${randomBytes(12).toString('hex')}`,
+      token_type: 'Bearer',
+      expires_in: behaviour.lifetime ?? 3600,
+      refresh_token: refresh,
+      scope: asked.get('scope') ?? '',
+      ...extra,
+    };
+    return behaviour.grant ? behaviour.grant(token) : token;
+  }
+
+  async function idToken(asked: URLSearchParams) {
+    if (!asked.get('scope')?.split(' ').includes('openid')) return {};
+    const id_token = await new SignJWT({ name: 'Alice Example', nonce: asked.get('nonce') ?? undefined })
+      .setProtectedHeader({ alg: algorithm })
+      .setIssuer(issuer)
+      .setSubject('alice')
+      .setAudience(asked.get('client_id') ?? '')
+      .setIssuedAt()
+      .setExpirationTime('5 min')
+      .sign(privateKey);
+    return { id_token };
+  }
+
+  function clientOf(request: Seen): string | undefined {
+    const basic = /^Basic (.+)$/.exec(request.headers.authorization ?? '')?.[1];
+    const [id = '', secret] = basic
+      ? Buffer.from(basic, 'base64').toString().split(':')
+      : [request.form.get('client_id') ?? '', request.form.get('client_secret') ?? undefined];
+    if (!clients.has(id)) return undefined;
+    const expected = clients.get(id);
+    return expected === undefined || expected === secret ? id : undefined;
+  }
+
+  async function token(request: Seen, response: ServerResponse): Promise<void> {
+    const { form } = request;
+    const instead = behaviour.token?.(form, request);
+    if (instead) return instead(response);
+    const client = clientOf(request);
+    if (client === undefined) return json(response, 401, { error: 'invalid_client' });
+    const no = (error: string) => json(response, 400, { error });
+    if (form.get('grant_type') === 'authorization_code') {
+      const asked = codes.get(form.get('code') ?? '');
+      codes.delete(form.get('code') ?? '');
+      const hash = createHash('sha256').update(form.get('code_verifier') ?? '');
+      if (!asked || hash.digest('base64url') !== asked.get('code_challenge')) return no('invalid_grant');
+      if (form.get('redirect_uri') !== asked.get('redirect_uri')) return no('invalid_grant');
+      if (form.get('resource') !== asked.get('resource')) return no('invalid_target');
+      return json(response, 200, await answer(asked, await idToken(asked)));
+    }
+    const refresh = form.get('refresh_token') ?? '';
+    if (used.has(refresh)) {
+      reused = true;
+      live.clear();
+    }
+    const asked = live.get(refresh);
+    if (!asked) return no('invalid_grant');
+    live.delete(refresh);
+    used.add(refresh);
+    refreshes++;
+    return json(response, 200, await answer(asked));
+  }
+
+  function authorize({ query }: Seen, response: ServerResponse): void {
+    if (!clients.has(query.get('client_id') ?? '')) {
+      response.writeHead(400).end('client is invalid');
+      return;
+    }
+    const code = randomBytes(12).toString('hex');
+    codes.set(code, query);
+    const honest = { code, state: query.get('state') ?? '', iss: issuer };
+    const back = behaviour.authorize ? behaviour.authorize(honest, query) : honest;
+    if (!back) return void response.writeHead(200).end('a page that leads nowhere');
+    const target = new URL(query.get('redirect_uri') ?? '');
+    for (const [name, value] of Object.entries(back)) target.searchParams.append(name, value);
+    response.writeHead(303, { location: target.href }).end();
+  }
+
+  function register({ body }: Seen, response: ServerResponse): void {
+    const asked = JSON.parse(body) as Record<string, unknown>;
+    const instead = behaviour.register?.(asked);
+    if (instead) return instead(response);
+    const client_id = `client-${clients.size}`;
+    clients.set(client_id, undefined);
+    json(response, 201, { ...asked, client_id });
+  }
+
+  const server = await listen(async (request, response) => {
+    const url = new URL(request.url ?? '', issuer);
+    const body = await bodyOf(request);
+    const it: Seen = {
+      method: request.method ?? '',
+      path: url.pathname,
+      query: url.searchParams,
+      form: new URLSearchParams(body),
+      body,
+      headers: request.headers,
+    };
+    seen.push(it);
+    const forms = behaviour.metadataAt ?? [`${path}/.well-known/openid-configuration`];
+    if (forms.includes(url.pathname)) {
+      const document = honestMetadata();
+      return json(response, 200, behaviour.metadata ? behaviour.metadata(document) : document);
+    }
+    switch (url.pathname.slice(path.length)) {
+      case '/authorize':
+        return authorize(it, response);
+      case '/token':
+        return token(it, response);
+      case '/register':
+        return register(it, response);
+      case '/revoke': {
+        const instead = behaviour.revoke?.(it.form);
+        if (instead) return instead(response);
+        live.delete(it.form.get('token') ?? '');
+        return response.writeHead(200).end();
+      }
+      case '/userinfo':
+        return behaviour.userinfo
+          ? behaviour.userinfo()(response)
+          : json(response, 200, { sub: 'alice', name: 'Alice of Userinfo' });
+      default:
+        return response.writeHead(404).end('nothing');
+    }
+  });
+  issuer = `${server.origin}${path}`;
+  return {
+    ...server,
+    issuer,
+    behaviour,
+    seen,
+    at: (endpoint) => seen.filter((it) => it.path === `${path}/${endpoint}`),
+    refreshes: () => refreshes,
+    reused: () => reused,
+    forgetClients: () => clients.clear(),
+    revokeAll: () => live.clear(),
+  };
+}
+
+/** A reply with this status and text, for `Behaviour`. */
+export const reply =
+  (status: number, body = '', headers: Record<string, string> = {}): Reply =>
+  (response) =>
+    void response.writeHead(status, headers).end(body);
+
+export const replyJson =
+  (status: number, body: unknown): Reply =>
+  (response) =>
+    json(response, status, body);
