@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { build } from 'esbuild';
 import { root } from './command.ts';
 
@@ -32,7 +33,10 @@ export interface VaultProcess {
   run(job: Job, env: Readonly<Record<string, string>>): Promise<{ outcomes: Outcome[]; stderr: string }>;
   /** Only starts it; its standard output and error are pipes. */
   start(job: Job, env: Readonly<Record<string, string>>): ChildProcess;
-  /** A path that is in the command line of every process started here, workers included. */
+  /** The ids of the processes that run a program of this build: probes and keychain workers, or one of them. */
+  running(program?: 'probe.js' | 'keychain-worker.js'): string[];
+  /** Resolves with the ids that still run when none does, or when the time is over. */
+  ended(limitMs: number): Promise<string[]>;
   readonly folder: string;
   remove(): void;
 }
@@ -77,5 +81,28 @@ export async function buildVaultProcess(): Promise<VaultProcess> {
     return { outcomes, stderr };
   }
 
-  return { run, start, folder, remove: () => rmSync(folder, { recursive: true, force: true }) };
+  function running(program = ''): string[] {
+    return readdirSync('/proc').filter((pid) => {
+      if (!/^\d+$/.test(pid)) return false;
+      try {
+        return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(join(folder, program));
+      } catch {
+        return false;
+      }
+    });
+  }
+
+  async function ended(limitMs: number): Promise<string[]> {
+    for (const end = Date.now() + limitMs; Date.now() < end && running().length > 0; await delay(25));
+    return running();
+  }
+
+  return {
+    run,
+    start,
+    running,
+    ended,
+    folder,
+    remove: () => rmSync(folder, { recursive: true, force: true }),
+  };
 }
