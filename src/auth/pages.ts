@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
+import { logo } from '../lib/brand.ts';
 import { display, escapeHtml } from '../lib/text.ts';
 import { pageStyle } from './page-style.ts';
 
@@ -27,14 +28,12 @@ export function donePage({ name, server }: { name: string | undefined; server: s
 
 /** Shown when the sign-in came to nothing: what happened, and what to do. */
 export function failedPage({ message, hint }: { message: string; hint: string | undefined }): Page {
-  const next = hint
-    ? `<div class="next"><h2>What to do</h2><p>${escapeHtml(display(hint, 400))}</p></div>`
-    : '';
+  const next = hint ? `<div class="next"><h2>What to do</h2><p>${sentence(hint)}</p></div>` : '';
   return page(200, 'You are not signed in', {
     tone: 'bad',
-    mark: '<path d="M12 6.5v7"/><path d="M12 17.5v.01"/>',
-    body: `<p class="what">${escapeHtml(display(message, 400))}</p>${next}
-      <p class="end">Nothing was kept. You can close this window.</p>`,
+    mark: '<path d="M12 4.5v9.5"/><path d="M12 19v.01"/>',
+    body: `<p class="what">${sentence(message)}</p>${next}
+      <p class="end">You can close this window.</p>`,
   });
 }
 
@@ -64,16 +63,17 @@ function page(status: number, title: string, { tone, mark, body }: Content): Pag
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
-<title>${title} · mcp-whoami</title>
+<title>${title} – mcp-whoami</title>
 <style nonce="${nonce}">${pageStyle}</style>
 </head>
 <body>
 <main class="${tone}">
+<div class="brand">${logo}<span>mcp-whoami</span></div>
 <svg class="mark" viewBox="0 0 24 24" aria-hidden="true">${mark}</svg>
 <h1>${title}</h1>
 ${body}
 </main>
-<footer>mcp-whoami, on this computer</footer>
+<footer>Shown by mcp-whoami on this computer.</footer>
 </body>
 </html>
 `;
@@ -92,6 +92,15 @@ ${body}
       response.end(headOnly ? undefined : html);
     },
   };
+}
+
+/** One of our messages as HTML: begun with a capital letter, flags kept in one piece. */
+function sentence(text: string): string {
+  const shown = display(text, 400);
+  const begun = /^https?:/.test(shown) ? shown : shown.charAt(0).toUpperCase() + shown.slice(1);
+  // No full stop behind an address: somebody may copy it.
+  const html = escapeHtml(/[.!?…]$|:\/\/\S+$/.test(begun) ? begun : `${begun}.`);
+  return html.replace(/(?<![\w-])--[a-z][a-z-]*/g, '<span class="word">$&</span>');
 }
 
 /** One or two letters for the round picture: of the first and the last word. */

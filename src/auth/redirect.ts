@@ -51,7 +51,7 @@ export function refusedBy(
     case 'interaction_required':
     case 'account_selection_required':
       return new AppError('sign_in_denied', `the sign-in was not granted at ${who} (${error}${said})`, {
-        hint: 'nothing was kept; sign in again when you want to',
+        hint: 'start the sign-in again when you want to',
       });
     case 'invalid_target':
       return invalidTarget(who, resource, said);

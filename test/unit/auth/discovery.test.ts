@@ -266,7 +266,10 @@ describe('a server that cannot be signed in to', () => {
   });
 
   it('answers 500: server_unreachable', async () => {
-    world.resource.behaviour.before = (_request, response) => (response.writeHead(500).end(), true);
+    world.resource.behaviour.before = (_request, response) => {
+      response.writeHead(500).end();
+      return true;
+    };
     expect((await refusal(find())).code).toBe('server_unreachable');
   });
 

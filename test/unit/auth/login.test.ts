@@ -4,7 +4,7 @@ import { openTokenStore } from '../../../src/auth/token-store.ts';
 import { Secret } from '../../../src/lib/secret.ts';
 import { visit } from './support/http.ts';
 import { replyJson } from './support/issuer.ts';
-import { openMcp } from './support/resource.ts';
+import { nothingThere, openMcp } from './support/resource.ts';
 import { createWorld, refusal, until, type World } from './support/world.ts';
 
 let world: World;
@@ -99,7 +99,7 @@ describe('login', () => {
 
   it('says so when the server wants no sign-in', async () => {
     world.resource.behaviour.before = (request, response, url) =>
-      url.pathname === '/mcp' ? openMcp(request, response) : (response.writeHead(404).end(), true);
+      (url.pathname === '/mcp' ? openMcp : nothingThere)(request, response);
     expect(await world.login(world.process())).toBe('no_oauth_wanted');
     expect(world.shared.entries.size).toBe(0);
   });

@@ -159,7 +159,10 @@ export async function startIssuer(behaviour: Behaviour = {}, path = '/oidc'): Pr
   function register({ body }: Seen, response: ServerResponse): void {
     const asked = JSON.parse(body) as Record<string, unknown>;
     const instead = behaviour.register?.(asked);
-    if (instead) return instead(response);
+    if (instead) {
+      instead(response);
+      return;
+    }
     const client_id = `client-${clients.size}`;
     clients.set(client_id, undefined);
     json(response, 201, { ...asked, client_id });

@@ -54,3 +54,9 @@ export function openMcp(_request: IncomingMessage, response: ServerResponse): bo
   json(response, 200, { jsonrpc: '2.0', id: 1, result: { protocolVersion: '2025-11-25' } });
   return true;
 }
+
+/** 404 to everything. */
+export function nothingThere(_request: IncomingMessage, response: ServerResponse): boolean {
+  response.writeHead(404).end();
+  return true;
+}
