@@ -9,7 +9,7 @@ import { createCarrier, holdMs } from './carrier.ts';
 import type { CatalogueStore } from './catalogue.ts';
 import { createClientAsks } from './client-asks.ts';
 import { createDeferred, pause } from './deferred.ts';
-import { createGreeter } from './greeter.ts';
+import { createGreeter, defaultPatienceMs } from './greeter.ts';
 import { createLink } from './link.ts';
 import { createLists } from './lists.ts';
 import { createLines, readLines } from './local.ts';
@@ -33,6 +33,8 @@ export interface BridgeOptions {
   readonly log: Log;
   /** A clock that never goes back. Milliseconds. */
   readonly now?: () => number;
+  /** The longest that first requests wait for the network. Milliseconds; default 300. */
+  readonly patienceMs?: number;
 }
 
 export interface Bridge {
@@ -92,8 +94,7 @@ export function openBridge(options: BridgeOptions): Bridge {
       unavailable: (error, answer) => greeter.unavailable(error, answer),
       dropped(session, failure) {
         relay.forget(session.source);
-        if (!session.transport.sharedStream) return;
-        for (const entry of requests.all()) if (entry.session === session) carrier.fail(entry, failure.error);
+        carrier.lose(session, failure);
       },
     },
   });
@@ -108,7 +109,18 @@ export function openBridge(options: BridgeOptions): Bridge {
     backlog,
   });
   const lists = createLists({ server, store: options.catalogue, log, request: carrier.request, tell });
-  const greeter = createGreeter({ server, link, lists, requests, carrier, desk, log, now, tell });
+  const greeter = createGreeter({
+    server,
+    link,
+    lists,
+    requests,
+    carrier,
+    desk,
+    log,
+    now,
+    tell,
+    patienceMs: options.patienceMs ?? defaultPatienceMs,
+  });
   const tooLarge = (sender: 'client' | 'remote') => {
     const megabytes = Math.round((remote.maxMessageBytes / 1024 / 1024) * 10) / 10;
     const whose = sender === 'client' ? 'this message' : `the answer of ${server.host}`;

@@ -8,6 +8,8 @@ import { failureLine } from './errors.ts';
 import type { Link, Session } from './link.ts';
 import type { Answer } from './lists.ts';
 import { notificationLine } from './message.ts';
+import { lost } from './remote/failure.ts';
+import type { Failure } from './remote/transport.ts';
 import type { InFlight, NewRequest, Requests } from './requests.ts';
 import { nextStep } from './resend.ts';
 import type { SignInDesk } from './sign-in.ts';
@@ -36,6 +38,8 @@ export interface Carrier {
   see(entry: InFlight): Promise<void>;
   /** Answers a request with the error, or with what is better than that. */
   fail(entry: InFlight, error: AppError): void;
+  /** The connection is gone: fails the requests whose answers went with it. */
+  lose(session: Session, failure: Failure): void;
   /** A notification or an answer: held while there is no connection, dropped when there is none in time. */
   pass(text: string): Promise<void>;
   /** A request of the bridge's own. `undefined`: no answer, or an error. */
@@ -74,7 +78,13 @@ export function createCarrier(options: CarrierOptions): Carrier {
         stop,
         waiting: () => !entry.done,
       });
-      if (!failure || entry.done) return;
+      if (entry.done) return;
+      if (!failure) {
+        entry.delivered = true;
+        // What its answer should have come on went away in the meantime.
+        if (session.transport.sharedStream && link.session !== session) fail(entry, lost(server).error);
+        return;
+      }
       entry.session = undefined;
       const step = nextStep(failure, tries, waitedMs);
       if (step.do === 'fail') return fail(entry, step.error);
@@ -90,6 +100,15 @@ export function createCarrier(options: CarrierOptions): Carrier {
 
   function fail(entry: InFlight, error: AppError): void {
     if (!entry.done) requests.finish(entry, entry.instead?.() ?? failureLine(entry.id, entry.method, error));
+  }
+
+  function lose(session: Session, failure: Failure): void {
+    if (!session.transport.sharedStream) return;
+    // A server that has only forgotten the session still says of each open POST whether it took it.
+    const knows = failure.reason === 'session';
+    for (const entry of requests.all()) {
+      if (entry.session === session && (entry.delivered || !knows)) fail(entry, lost(server).error);
+    }
   }
 
   /** True when the call may be sent now; else it has been answered. */
@@ -162,7 +181,7 @@ export function createCarrier(options: CarrierOptions): Carrier {
   }, sweepMs);
   timer.unref();
 
-  return { carry, see, fail, pass, request, cancel, stop: () => clearInterval(timer) };
+  return { carry, see, fail, lose, pass, request, cancel, stop: () => clearInterval(timer) };
 }
 
 function silent(server: URL, ms: number): AppError {

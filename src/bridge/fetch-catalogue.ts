@@ -56,9 +56,7 @@ export async function fetchCatalogue(options: FetchCatalogueOptions): Promise<Ca
       greeted: (connected) => lists.greeted(connected, true),
       ready: () => {},
       unavailable: () => {},
-      dropped: (_, { error }) => {
-        for (const entry of requests.all()) carrier.fail(entry, error);
-      },
+      dropped: (session, failure) => carrier.lose(session, failure),
     },
   });
   const nobody = async () => ({});

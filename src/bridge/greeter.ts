@@ -14,7 +14,7 @@ import type { InFlight, Requests } from './requests.ts';
 import type { SignInDesk } from './sign-in.ts';
 
 /** The longest that a client waits for the network before it is answered from what is known. Milliseconds. */
-const patienceMs = 300;
+export const defaultPatienceMs = 300;
 
 export type Request = Extract<Message, { kind: 'request' }>;
 
@@ -27,6 +27,7 @@ export interface GreeterOptions {
   readonly desk: SignInDesk;
   readonly log: Log;
   readonly now: () => number;
+  readonly patienceMs: number;
   tell(line: string): void;
 }
 
@@ -46,7 +47,7 @@ export interface Greeter {
 }
 
 export function createGreeter(options: GreeterOptions): Greeter {
-  const { server, link, lists, requests, carrier, desk, log, now, tell } = options;
+  const { server, link, lists, requests, carrier, desk, log, now, patienceMs, tell } = options;
   const loaded = lists.load();
   let startedAt: number | undefined;
   let canElicit = false;

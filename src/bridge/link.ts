@@ -213,8 +213,10 @@ export function createLink({ remote, tokens, http, log, now, handlers }: LinkOpt
 
   function drop(session: Session, failure: Failure): void {
     if (greeted !== session) return;
-    lastError = dropNow(session, failure).error;
-    log.warn(`lost the connection to ${remote.server.host}`, { reason: failure.error });
+    dropNow(session, failure);
+    lastError = failure.reason === 'session' ? undefined : failure.error;
+    const say = failure.reason === 'session' ? log.info : log.warn;
+    say(`lost the connection to ${remote.server.host}`, { reason: failure.error });
     if (!closed.signal.aborted && failure.reason !== 'auth') void run();
   }
 

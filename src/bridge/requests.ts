@@ -25,6 +25,8 @@ export interface InFlight extends NewRequest {
   readonly progressToken: string | number | undefined;
   /** Which connection carries it; `undefined` while it is held back. */
   session: object | undefined;
+  /** The server has taken it; its answer comes by another way. */
+  delivered: boolean;
   /** When something was last heard of it. Milliseconds, monotonic. */
   touchedAt: number;
   /** Its asker has got an answer of ours; the remote's own is only looked at. */
@@ -88,6 +90,7 @@ export function createRequests(now: () => number, backlog?: Backlog): Requests {
         ...request,
         progressToken: progressTokenOf(request.json),
         session: undefined,
+        delivered: false,
         touchedAt: now(),
         answered: false,
         done: false,

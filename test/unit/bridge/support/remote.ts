@@ -162,7 +162,7 @@ export async function startRemote(
     if (!remote.sessions.has(url.searchParams.get('session') ?? ''))
       return void response.writeHead(404).end();
     const reply = replyBy(json, request, response, (text) => remote.say(text));
-    if (json.method !== undefined) remote.onMessage(json, reply);
+    if (json.method !== undefined && json.id !== undefined) remote.onMessage(json, reply);
     if (!response.headersSent) response.writeHead(202).end();
   }
 
@@ -170,7 +170,10 @@ export async function startRemote(
     const given = request.headers['mcp-session-id'] as string | undefined;
     if (url.pathname !== '/mcp') return void response.writeHead(404).end();
     if (given !== undefined && !remote.sessions.has(given)) return void response.writeHead(404).end();
-    if (request.method === 'GET') return openStream(request, response);
+    if (request.method === 'GET') {
+      openStream(request, response);
+      return;
+    }
     if (request.method === 'DELETE') return void response.writeHead(200).end();
     if (json.method === undefined || json.id === undefined) return void response.writeHead(202).end();
     const headers: Record<string, string> = {};
