@@ -44,7 +44,8 @@ export function corsHeaders({ readableBy }: Exchange): OutgoingHttpHeaders {
 /** Answers with a whole body. */
 export function answer(x: Exchange, status: number, headers: OutgoingHttpHeaders, body: string): void {
   if (x.readableBy !== undefined) Object.assign(headers, corsHeaders(x));
-  headers['content-length'] = Buffer.byteLength(body);
+  // RFC 9110 8.6: a 204 has none.
+  if (status !== 204) headers['content-length'] = Buffer.byteLength(body);
   x.res.writeHead(status, headers);
   x.res.end(body);
 }

@@ -56,8 +56,9 @@ export function createGate({ provider, staleMs, log, now }: GateOptions): Gate {
   }
 
   function denyToken(x: Exchange, resource: ResourcePath, description: string): void {
-    log.info('token refused', { path: x.path, reason: description, from: x.req.socket.remoteAddress });
-    if (rejections.charge(x.req.socket.remoteAddress)) {
+    const from = x.req.socket.remoteAddress;
+    if (rejections.charge(from)) {
+      log.info('token refused', { path: x.path, reason: description, from });
       deny(x, 401, { resource, error: 'invalid_token', description });
     } else {
       refuse(x, 429, 'too_many_requests', 'Too many invalid access tokens from this address', {

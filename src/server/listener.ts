@@ -47,6 +47,7 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
   const unused = new Set<Socket>();
   const handle: RequestListener = (req, res) => {
     unused.delete(req.socket);
+    if (!server.listening) res.shouldKeepAlive = false;
     running++;
     void options.handle(req, res).finally(() => {
       if (--running === 0) idle();
