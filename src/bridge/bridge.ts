@@ -128,7 +128,7 @@ export function openBridge(options: BridgeOptions): Bridge {
       hint: 'allow more with --max-message',
     });
   };
-  const relay = createRelay({ requests, carrier, asks, greeter, link, lists, log, tell, tooLarge });
+  const relay = createRelay({ server, requests, carrier, asks, greeter, link, lists, log, tell, tooLarge });
 
   const reader = readLines(input, remote.maxMessageBytes, {
     line: relay.fromClient,

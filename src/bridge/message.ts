@@ -1,4 +1,4 @@
-import { isObject, type JsonObject } from '../lib/json.ts';
+import { isObject, type JsonObject, nestsDeeperThan } from '../lib/json.ts';
 
 /**
  * One JSON-RPC message as it crosses the bridge. `text` is what goes on, as it came; the rest was read from it
@@ -29,11 +29,21 @@ export interface Unreadable {
 }
 
 /**
+ * Parsing costs memory for each level, so that a large message of nothing but brackets would take gigabytes.
+ * Shorter ones cannot do harm and are not looked at twice. Characters, levels.
+ */
+const deepFrom = 1024 * 1024;
+const deepest = 10_000;
+
+/**
  * Reads a line or an event. A batch (revision 2025-03-26 allows them) gives its messages one by one; everything
  * else gives one.
  */
 export function readMessages(text: string): readonly (Message | Unreadable)[] {
   let json: unknown;
+  if (text.length > deepFrom && nestsDeeperThan(text, deepest)) {
+    return [{ kind: 'unreadable', code: -32600, why: 'the message is nested too deeply' }];
+  }
   try {
     json = JSON.parse(text);
   } catch {

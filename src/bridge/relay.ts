@@ -9,10 +9,12 @@ import { signInTool } from './greeting.ts';
 import type { Link } from './link.ts';
 import type { Lists } from './lists.ts';
 import { cancelledId, type Message, oneLine, paramsOf, readMessages, resultLine, withId } from './message.ts';
-import { type Fragment, idOfFragment, isAnswerFragment } from './oversize.ts';
+import { type Fragment, fragmentBytes, idOfFragment, isAnswerFragment } from './oversize.ts';
+import { noAnswer } from './remote/failure.ts';
 import type { Requests } from './requests.ts';
 
 export interface RelayOptions {
+  readonly server: URL;
   readonly requests: Requests;
   readonly carrier: Carrier;
   readonly asks: ClientAsks;
@@ -41,7 +43,7 @@ export interface Relay {
 const isList = (method: string): method is ListMethod => (listMethods as readonly string[]).includes(method);
 
 export function createRelay(options: RelayOptions): Relay {
-  const { requests, carrier, asks, greeter, link, lists, log, tell, tooLarge } = options;
+  const { server, requests, carrier, asks, greeter, link, lists, log, tell, tooLarge } = options;
   /** The server's requests that the client has not answered, each with its connection. */
   const asked = new Map<string, object>();
 
@@ -102,8 +104,16 @@ export function createRelay(options: RelayOptions): Relay {
         if (method === 'notifications/progress') requests.touch(paramsOf(json).progressToken);
         else if (method.endsWith('/list_changed')) void lists.refresh(method);
         tell(oneLine(message.text));
-      } else log.warn('the server sent something that is no message', { text: text.slice(0, 200) });
+      } else unreadable(text, message.why);
     }
+  }
+
+  /** Ends the request that this should have answered, when its ends tell which one that is. */
+  function unreadable(text: string, why: string): void {
+    log.warn('the server sent something that is no message', { why, text: text.slice(0, 200) });
+    const id = idOfFragment({ head: text.slice(0, fragmentBytes), tail: text.slice(-fragmentBytes) });
+    const entry = id === undefined ? undefined : requests.find(id);
+    if (entry?.session) carrier.fail(entry, noAnswer(server).error);
   }
 
   function settle({ id, json, text }: Extract<Message, { kind: 'response' }>): boolean {

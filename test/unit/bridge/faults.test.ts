@@ -199,6 +199,16 @@ describe.each(['http', 'sse'] as const)('faults over %s', (kind) => {
     expect(isError(await client.call({ size: 10 }))).toBe(false);
   });
 
+  test('an answer that is not JSON ends its call', async () => {
+    await client.initialize();
+    remote.onMessage = ({ id, method }, reply) => {
+      if (method === 'tools/call') reply.raw(`{"jsonrpc":"2.0","id":"${id}","result":{`);
+    };
+    expect(await client.call()).toMatchObject({
+      error: { code: -32001, message: expect.stringContaining('no answer') },
+    });
+  });
+
   test('a silent call ends at --timeout, and the server is told', async () => {
     await client.close();
     client = startClient(remote.url, { settings: { timeoutMs: 500 } });

@@ -159,7 +159,11 @@ describe('back-pressure', () => {
       let written = 0;
       const pour = () => {
         while (written < 200 && stream?.write(line(written))) written++;
-        if (written < 200) stream?.once('drain', () => (written++, pour()));
+        if (written < 200)
+          stream?.once('drain', () => {
+            written++;
+            pour();
+          });
       };
       pour();
       await until('a stop', () => output.writableNeedDrain);
