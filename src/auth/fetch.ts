@@ -69,7 +69,10 @@ function response({ status, headers, body }: Answer): Response {
   return new Response(json ? JSON.stringify(tolerant(json)) : body, init);
 }
 
-/** Members of a token answer that say nothing are left out, so that the library does not stumble over them. */
+/**
+ * Members of a token answer that say nothing are left out, so that the library does not stumble over them: `null`,
+ * an empty text, a lifetime that is not a positive number.
+ */
 function tolerant(json: JsonObject): JsonObject {
   const { expires_in: expiresIn, ...rest } = json;
   const kept = Object.entries(rest).filter(([, value]) => value !== null && value !== '');

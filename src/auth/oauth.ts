@@ -23,7 +23,7 @@ export interface Grant {
   readonly accessToken: Secret;
   readonly refreshToken: Secret | undefined;
   readonly scope: string | undefined;
-  /** As it came; `lifetimeOf` makes sense of it. */
+  /** Seconds; undefined when the server said nothing, or nothing sensible. */
   readonly expiresIn: number | undefined;
   /** Claims of the id token, validated; undefined without one. */
   readonly claims: JsonObject | undefined;

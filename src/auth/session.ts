@@ -55,7 +55,7 @@ export function createSession(edges: SignInEdges, settings: Settings): Session {
   function left({ set, receivedHere }: Held): number {
     if (set.lifetimeMs === undefined) return Number.POSITIVE_INFINITY;
     if (receivedHere !== undefined) return receivedHere + set.lifetimeMs - monotonic();
-    return Math.min(set.receivedAt + set.lifetimeMs - now(), set.lifetimeMs);
+    return set.receivedAt + set.lifetimeMs - now();
   }
   const isDue = (it: Held) => it.set.lifetimeMs !== undefined && left(it) <= marginOf(it.set.lifetimeMs);
 

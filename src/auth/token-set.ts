@@ -31,11 +31,9 @@ export interface TokenSet {
 
 const longestLifetimeMs = 365 * 24 * 3600 * 1000;
 
-/** `expires_in` in milliseconds. Not a positive number: unknown. More than a year: a year. */
-export function lifetimeOf(expiresIn: unknown): number | undefined {
-  const seconds = typeof expiresIn === 'string' ? Number(expiresIn) : expiresIn;
-  if (typeof seconds !== 'number' || !(seconds > 0)) return undefined;
-  return Math.min(seconds * 1000, longestLifetimeMs);
+/** `expires_in` in milliseconds, at most a year; undefined: unknown. */
+export function lifetimeOf(seconds: number | undefined): number | undefined {
+  return seconds === undefined ? undefined : Math.min(seconds * 1000, longestLifetimeMs);
 }
 
 /** How long before its end a token is renewed: the smaller of 60 s and a tenth of its life. Milliseconds. */

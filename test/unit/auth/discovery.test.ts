@@ -124,6 +124,7 @@ describe('authorization server metadata', () => {
     ['of another issuer', (it) => ({ ...it, issuer: 'https://evil.example' })],
     ['without an issuer', ({ issuer: _, ...it }) => it],
     ['with one slash more', (it) => ({ ...it, issuer: `${it.issuer}/` })],
+    ['that only means the same', (it) => ({ ...it, issuer: String(it.issuer).replace('http', 'HTTP') })],
     ['with another case', (it) => ({ ...it, issuer: String(it.issuer).toUpperCase() })],
     ['without a token endpoint', ({ token_endpoint: _, ...it }) => it],
     ['that is an array', (it) => [it]],

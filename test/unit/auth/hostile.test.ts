@@ -271,8 +271,8 @@ describe('C13: bodies', () => {
     expect(world.shared.entries.size).toBe(0);
   });
 
-  it('a token that is no Bearer token is refused', async () => {
-    world.issuer.behaviour.grant = (answer) => ({ ...answer, token_type: 'mac' });
+  it.each(['mac', 'DPoP'])('a token of the type %s is refused', async (type) => {
+    world.issuer.behaviour.grant = (answer) => ({ ...answer, token_type: type });
     expect((await refusal(world.login(world.process()))).code).toBe('sign_in_failed');
   });
 

@@ -93,6 +93,7 @@ describe('one process', () => {
     expect((await refusal(attempt.completed)).code).toBe('cancelled');
     await expect(fetch(uri)).rejects.toThrow();
     expect(world.shared.held.size).toBe(0);
+    await refusal(start(world.process()));
     const error = await refusal(start(world.process()));
     expect(error.code).toBe('sign_in_denied');
     expect(error.hint).toMatch(/try again in (29|30) s, or run mcp-whoami login/);
