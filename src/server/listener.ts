@@ -41,16 +41,16 @@ export interface ListenerOptions {
 
 /** Listens with every size and time bounded. Throws AppError `port_taken`. */
 export async function openListener(options: ListenerOptions): Promise<Listener> {
-  let running = 0;
+  const running = new Set<ServerResponse>();
   let idle = () => {};
   // Connections that have carried nothing yet: Node does not count them as idle.
   const unused = new Set<Socket>();
   const handle: RequestListener = (req, res) => {
     unused.delete(req.socket);
-    if (!server.listening) res.shouldKeepAlive = false;
-    running++;
+    running.add(res);
     void options.handle(req, res).finally(() => {
-      if (--running === 0) idle();
+      running.delete(res);
+      if (running.size === 0) idle();
     });
   };
   const server = createServer(limits, handle);
@@ -70,13 +70,14 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
   const stopAccepting = () => {
     if (accepting) server.close();
     accepting = false;
+    for (const res of running) res.shouldKeepAlive = false;
   };
 
   return {
     port: (server.address() as AddressInfo).port,
     async finish() {
       stopAccepting();
-      if (running === 0) return;
+      if (running.size === 0) return;
       const done = new Promise<void>((resolve) => {
         idle = resolve;
       });

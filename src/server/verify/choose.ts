@@ -8,7 +8,7 @@ import { createJwtVerifier } from './jwt.ts';
 import { decodeJwt } from './jwt-text.ts';
 import { createQuestions } from './questions.ts';
 import { createUserinfoVerifier } from './userinfo.ts';
-import { rejected, type Verifier } from './verifier.ts';
+import type { Verifier } from './verifier.ts';
 
 /** How the tokens of one provider are verified. */
 export interface Method {
@@ -43,7 +43,7 @@ export function chooseMethod(options: MethodOptions): Method {
     settings.verify === 'auto' || settings.verify === 'userinfo' ? userinfoWay(options, keys) : undefined;
   if (jwt && userinfo && metadata.jwksUri && metadata.userinfoUrl) {
     return {
-      verifier: either(metadata.issuer, jwt, warnOnce(userinfo, options)),
+      verifier: either(jwt, warnOnce(userinfo, options)),
       keys,
       description: `JWT (keys of ${metadata.jwksUri.href}), audience: checked; opaque tokens by userinfo ${metadata.userinfoUrl.href}, audience: not checked`,
       audience: 'checked in JWTs only',
@@ -83,18 +83,15 @@ function userinfoWay(options: MethodOptions, keys: KeySet | undefined): Verifier
 }
 
 /**
- * A JWT of our issuer is judged by its signature and claims, and that is final, unless it has no audience at
- * all: such a provider binds its tokens to nobody. Everything else is asked about at the userinfo endpoint.
+ * A JWT is judged by its signature and claims, and that is final, unless it has no audience at all: such a
+ * provider binds its tokens to nobody. Everything else is asked about at the userinfo endpoint. Neither way
+ * shows a token of another issuer to ours.
  */
-function either(issuer: string, jwt: Verifier, userinfo: Verifier): Verifier {
+function either(jwt: Verifier, userinfo: Verifier): Verifier {
   return {
     verify(token) {
-      const parts = decodeJwt(token);
-      if (!parts) return userinfo.verify(token);
-      if (parts.payload.iss !== issuer) {
-        return Promise.resolve(rejected('The access token is from another issuer'));
-      }
-      return (parts.payload.aud === undefined ? userinfo : jwt).verify(token);
+      const bound = decodeJwt(token)?.payload.aud !== undefined;
+      return (bound ? jwt : userinfo).verify(token);
     },
   };
 }

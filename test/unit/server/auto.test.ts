@@ -18,7 +18,9 @@ test('a JWT of our issuer is judged by its signature, without asking userinfo', 
 
 test('one of another issuer is refused, and nobody is asked', async () => {
   const before = { ...world.provider.counts };
-  expect(await status(await world.provider.jwt({ claims: { iss: 'https://other.example' } }))).toBe(401);
+  const claims = { iss: 'https://other.example' };
+  expect(await status(await world.provider.jwt({ claims }))).toBe(401);
+  expect(await status(await world.provider.jwt({ claims, without: ['aud'] }))).toBe(401);
   expect(world.provider.counts).toEqual(before);
 });
 

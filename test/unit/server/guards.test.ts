@@ -166,6 +166,7 @@ describe('Origin (cross-site requests)', () => {
       'Authorization, Content-Type, Accept, Last-Event-ID, Mcp-Session-Id, MCP-Protocol-Version, Mcp-Method, Mcp-Name, mcp-param-region',
     );
     expect(answer.headers['access-control-max-age']).toBe('600');
+    expect(answer.headers).not.toHaveProperty('content-length');
   });
 
   test('the public documents are open to every page', async () => {

@@ -104,6 +104,27 @@ describe('bodies', () => {
   });
 });
 
+test('a refused body that never comes does not hold the connection', async () => {
+  const closed = (lines: string) =>
+    new Promise<string>((resolve) => {
+      let text = '';
+      const socket = connect(world.server.port, '127.0.0.1');
+      socket.on('data', (chunk) => {
+        text += chunk.toString();
+      });
+      socket.on('error', () => {});
+      socket.on('close', () => resolve(text.slice(9, 12)));
+      socket.write(
+        `POST /mcp HTTP/1.1\r\nHost: 127.0.0.1:${world.server.port}\r\n${lines}${json}Content-Length: 9999999999\r\n\r\n`,
+      );
+    });
+  // Node itself would wait 30 s for the rest, longer than this test may take.
+  expect(await Promise.all([closed(''), closed(`Authorization: Bearer ${token}\r\n`)])).toEqual([
+    '401',
+    '413',
+  ]);
+});
+
 test('a connection carries one request after another', async () => {
   const body = JSON.stringify(call());
   const one = `POST /mcp HTTP/1.1\r\nHost: 127.0.0.1:${world.server.port}\r\nAuthorization: Bearer ${token}\r\n${json}Content-Length: ${body.length}\r\n\r\n${body}`;

@@ -22,8 +22,13 @@ test("the provider's metadata is read again every hour; what was known stays whi
 
     const moved = await makeKey('moved');
     provider.metadata = { ...provider.metadata, jwks_uri: `${provider.issuer}/moved` };
-    provider.instead.set('other', (_req, res) => json(res, 200, { keys: [moved.jwk] }));
+    provider.instead.set('other', (_req, res) => json(res, 503, {}));
     provider.instead.delete('discovery');
+    const tried = provider.counts.other ?? 0;
+    await until('a look at the new keys', 15_000, () => (provider.counts.other ?? 0) > tried);
+    // Made after the metadata moved, so that no remembered verdict answers for it.
+    expect((await world.rpc(await world.token('later'), call())).status).toBe(200);
+    provider.instead.set('other', (_req, res) => json(res, 200, { keys: [moved.jwk] }));
     await until('the new metadata', 15_000, () => world.server.verification().includes('/moved'));
     const token = await provider.jwt({ key: moved, claims: { aud: `${world.origin}/mcp` } });
     expect((await world.rpc(token, call())).status).toBe(200);
