@@ -5,17 +5,18 @@ import type { HttpClient } from '../lib/http.ts';
 import type { Log } from '../lib/log.ts';
 import type { RemoteSettings } from '../lib/settings.ts';
 import { createBacklog } from './backlog.ts';
-import { createCarrier, holdMs } from './carrier.ts';
+import { createCarrier } from './carrier.ts';
 import type { CatalogueStore } from './catalogue.ts';
 import { createClientAsks } from './client-asks.ts';
 import { createDeferred, pause } from './deferred.ts';
-import { createGreeter, defaultPatienceMs } from './greeter.ts';
+import { createGreeter } from './greeter.ts';
 import { createLink } from './link.ts';
 import { createLists } from './lists.ts';
 import { createLines, readLines } from './local.ts';
 import { createRelay } from './relay.ts';
 import { createRequests } from './requests.ts';
 import { createSignInDesk } from './sign-in.ts';
+import { defaultTiming, type Timing } from './timing.ts';
 
 export interface BridgeOptions {
   /** MCP over stdio: the client's messages, one a line. */
@@ -33,8 +34,7 @@ export interface BridgeOptions {
   readonly log: Log;
   /** A clock that never goes back. Milliseconds. */
   readonly now?: () => number;
-  /** The longest that first requests wait for the network. Milliseconds; default 300. */
-  readonly patienceMs?: number;
+  readonly timing?: Partial<Timing>;
 }
 
 export interface Bridge {
@@ -46,10 +46,7 @@ export interface Bridge {
 
 /** What the client sent and the server has not answered may take so many times the largest message. */
 const backlogMessages = 4;
-/** At the end of the input: for what is about to be answered. Milliseconds. */
-const graceMs = 300;
-/** For the DELETE that ends the session. Milliseconds. */
-const farewellMs = 400;
+/** For the last lines. Milliseconds. */
 const flushMs = 100;
 
 /** Starts the bridge. It answers and waits by itself from now on; nothing is thrown. */
@@ -57,6 +54,7 @@ export function openBridge(options: BridgeOptions): Bridge {
   const { input, output, remote, log } = options;
   const { server } = remote;
   const now = options.now ?? (() => performance.now());
+  const timing = { ...defaultTiming, ...options.timing };
   const closed = createDeferred();
   let closing: Promise<void> | undefined;
 
@@ -73,11 +71,12 @@ export function openBridge(options: BridgeOptions): Bridge {
     server,
     signIn: options.signIn,
     hint: options.signInHint,
+    timing,
     log,
     canElicit: () => greeter.canElicit(),
     ask: asks.ask,
     tell,
-    signedIn: () => void link.ready(holdMs).catch(() => {}),
+    signedIn: () => void link.ready(timing.holdMs).catch(() => {}),
   });
   const link = createLink({
     remote,
@@ -107,6 +106,7 @@ export function openBridge(options: BridgeOptions): Bridge {
     now,
     timeoutMs: remote.timeoutMs,
     backlog,
+    timing,
   });
   const lists = createLists({ server, store: options.catalogue, log, request: carrier.request, tell });
   const greeter = createGreeter({
@@ -119,7 +119,7 @@ export function openBridge(options: BridgeOptions): Bridge {
     log,
     now,
     tell,
-    patienceMs: options.patienceMs ?? defaultPatienceMs,
+    timing,
   });
   const tooLarge = (sender: 'client' | 'remote') => {
     const megabytes = Math.round((remote.maxMessageBytes / 1024 / 1024) * 10) / 10;
@@ -133,7 +133,7 @@ export function openBridge(options: BridgeOptions): Bridge {
   const reader = readLines(input, remote.maxMessageBytes, {
     line: relay.fromClient,
     tooLarge: relay.clientTooLarge,
-    end: () => void end('the client has gone', graceMs),
+    end: () => void end('the client has gone', timing.graceMs),
   });
 
   function end(reason: string, grace: number): Promise<void> {
@@ -148,7 +148,8 @@ export function openBridge(options: BridgeOptions): Bridge {
     const error = new AppError('cancelled', reason);
     for (const entry of requests.all()) carrier.fail(entry, error);
     carrier.stop();
-    await Promise.race([link.close(farewellMs), pause(farewellMs, never)]);
+    desk.leave();
+    await Promise.race([link.close(timing.farewellMs), pause(timing.farewellMs, never)]);
     await Promise.race([lines.flushed(), pause(flushMs, never)]);
     closed.resolve();
   }

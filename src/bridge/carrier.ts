@@ -13,9 +13,8 @@ import type { Failure } from './remote/transport.ts';
 import type { InFlight, NewRequest, Requests } from './requests.ts';
 import { nextStep } from './resend.ts';
 import type { SignInDesk } from './sign-in.ts';
+import type { Timing } from './timing.ts';
 
-/** How long a request waits for a connection. Milliseconds. */
-export const holdMs = 10_000;
 const sweepMs = 1_000;
 
 export interface CarrierOptions {
@@ -27,6 +26,7 @@ export interface CarrierOptions {
   readonly now: () => number;
   /** The longest silent request. Milliseconds. */
   readonly timeoutMs: number;
+  readonly timing: Pick<Timing, 'holdMs'>;
   readonly backlog?: Backlog;
 }
 
@@ -51,6 +51,7 @@ export interface Carrier {
 
 export function createCarrier(options: CarrierOptions): Carrier {
   const { server, link, requests, desk, log, now, timeoutMs, backlog } = options;
+  const { holdMs } = options.timing;
   const prefix = `mcp-whoami-${randomUUID()}`;
   let count = 0;
 

@@ -11,6 +11,7 @@ import { createLists } from './lists.ts';
 import { oneLine, readMessages, resultLine } from './message.ts';
 import { createRequests } from './requests.ts';
 import { createSignInDesk } from './sign-in.ts';
+import { defaultTiming } from './timing.ts';
 
 export interface FetchCatalogueOptions {
   readonly remote: RemoteSettings;
@@ -64,13 +65,23 @@ export async function fetchCatalogue(options: FetchCatalogueOptions): Promise<Ca
     server,
     signIn: undefined,
     hint: '',
+    timing: defaultTiming,
     log,
     canElicit: () => false,
     ask: nobody,
     tell: () => {},
     signedIn: () => {},
   });
-  const carrier = createCarrier({ server, link, requests, desk, log, now, timeoutMs: connectMs });
+  const carrier = createCarrier({
+    server,
+    link,
+    requests,
+    desk,
+    log,
+    now,
+    timeoutMs: connectMs,
+    timing: defaultTiming,
+  });
   const store = {
     load: async () => undefined,
     save: async (catalogue: Catalogue) => {

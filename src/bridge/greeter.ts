@@ -2,7 +2,6 @@ import { type AppError, asAppError } from '../lib/errors.ts';
 import { isObject } from '../lib/json.ts';
 import type { Log } from '../lib/log.ts';
 import type { Carrier } from './carrier.ts';
-import { holdMs } from './carrier.ts';
 import type { ListMethod } from './catalogue.ts';
 import { failureLine, toolTextLine } from './errors.ts';
 import { emptyList } from './greeting.ts';
@@ -12,9 +11,7 @@ import { type Message, oneLine, paramsOf, resultLine } from './message.ts';
 import type { Connected } from './remote/transport.ts';
 import type { InFlight, Requests } from './requests.ts';
 import type { SignInDesk } from './sign-in.ts';
-
-/** The longest that a client waits for the network before it is answered from what is known. Milliseconds. */
-export const defaultPatienceMs = 300;
+import type { Timing } from './timing.ts';
 
 export type Request = Extract<Message, { kind: 'request' }>;
 
@@ -27,7 +24,7 @@ export interface GreeterOptions {
   readonly desk: SignInDesk;
   readonly log: Log;
   readonly now: () => number;
-  readonly patienceMs: number;
+  readonly timing: Timing;
   tell(line: string): void;
 }
 
@@ -47,7 +44,8 @@ export interface Greeter {
 }
 
 export function createGreeter(options: GreeterOptions): Greeter {
-  const { server, link, lists, requests, carrier, desk, log, now, patienceMs, tell } = options;
+  const { server, link, lists, requests, carrier, desk, log, now, tell } = options;
+  const { patienceMs, holdMs } = options.timing;
   const loaded = lists.load();
   let startedAt: number | undefined;
   let canElicit = false;

@@ -7,9 +7,8 @@ import { createDeferred, type Deferred, pause } from './deferred.ts';
 import { failureLine, toolTextLine } from './errors.ts';
 import { notificationLine } from './message.ts';
 import type { InFlight } from './requests.ts';
+import type { Timing } from './timing.ts';
 
-/** A call is answered before clients lose patience with it (Claude Code: 60 s). Milliseconds. */
-const browserMs = 40_000;
 /** An attempt ends by itself before this. Milliseconds. */
 const clientMs = 360_000;
 /** A client that gave a progress token hears of its waiting call so often. Milliseconds. */
@@ -21,6 +20,7 @@ export interface SignInDeskOptions {
   readonly signIn: SignIn | undefined;
   /** The line to type. */
   readonly hint: string;
+  readonly timing: Pick<Timing, 'signInMs'>;
   readonly log: Log;
   /** Whether the client shows URLs (capability `elicitation.url`, revision 2025-11-25). */
   canElicit(): boolean;
@@ -36,6 +36,8 @@ export interface SignInDeskOptions {
 export interface SignInDesk {
   /** Out: `undefined` when the person has signed in and the call can be sent, else the line that answers it. */
   attend(call: InFlight, cause: AppError): Promise<string | undefined>;
+  /** This process ends; another one may go on with the sign-in. */
+  leave(): void;
 }
 
 /** How the person sees a sign-in. `elsewhere`: another process shows it; `nowhere`: only our text can tell. */
@@ -118,7 +120,10 @@ export function createSignInDesk(options: SignInDeskOptions): SignInDesk {
         return begun;
       });
       const begun = await visit;
-      const result = await Promise.race([begun.outcome, outOfPatience(begun, call.stop.signal)]);
+      const result = await Promise.race([
+        begun.outcome,
+        outOfPatience(begun, options.timing.signInMs, call.stop.signal),
+      ]);
       if (result === undefined) return undefined;
       if (result === 'late') return toolTextLine(call.id, whatToDo(server, begun, hint), true);
       return failureLine(call.id, call.method, withHint(result, hint));
@@ -149,13 +154,19 @@ export function createSignInDesk(options: SignInDeskOptions): SignInDesk {
     return () => clearInterval(timer);
   }
 
-  return { attend };
+  const leave = () =>
+    void visit?.then(
+      ({ attempt }) => attempt.leave?.(),
+      () => {},
+    );
+
+  return { attend, leave };
 }
 
 /** Settles when the call has to be answered although the person has not come back yet. */
-async function outOfPatience(visit: Visit, stop: AbortSignal): Promise<'late'> {
+async function outOfPatience(visit: Visit, signInMs: number, stop: AbortSignal): Promise<'late'> {
   if (visit.shown === 'client') await Promise.race([visit.notShown.promise, pause(clientMs, stop)]);
-  if (visit.shown !== 'nowhere') await pause(browserMs, stop);
+  if (visit.shown !== 'nowhere') await pause(signInMs, stop);
   return 'late';
 }
 

@@ -91,12 +91,25 @@ describe('remote down', () => {
 
   test('a remote that is there but silent is not waited for longer than 300 ms in all', async () => {
     remote = await startRemote('http', () => {});
-    client = startClient(remote.url, { catalogue: memoryStore(saved), patienceMs: 300 });
+    client = startClient(remote.url, { catalogue: memoryStore(saved), timing: { patienceMs: 300 } });
     const before = performance.now();
     await client.initialize();
     expect(names(await client.request('tools/list'))).toEqual(['old']);
     expect(names(await client.request('tools/list'))).toEqual(['old']);
     expect(performance.now() - before).toBeLessThan(5000);
+  });
+
+  test('a call is held, then answered with what is wrong and what to do; ping goes on meanwhile', async () => {
+    client = startClient(down, { timing: { holdMs: 200 } });
+    await client.initialize();
+    const answer = client.call();
+    await client.request('ping');
+    expect(await answer).toMatchObject({
+      result: { isError: true, content: [{ text: expect.stringMatching(/nothing listens at .*Next: /) }] },
+    });
+    expect(await client.request('resources/read', { uri: 'x:y' })).toMatchObject({
+      error: { code: -32000, data: { code: 'server_unreachable' } },
+    });
   });
 
   test('it comes up later: what differs is announced, and the catalogue renewed', async () => {
@@ -134,7 +147,7 @@ describe.each(['http', 'sse'] as const)('remote up over %s', (kind) => {
       if (message.method === 'initialize') greet = () => politely(message, reply);
       else politely(message, reply);
     });
-    client = startClient(remote.url, { patienceMs: 100 });
+    client = startClient(remote.url, { timing: { patienceMs: 100 } });
     await client.initialize();
     await until('initialize at the server', () => remote?.sent('initialize').length === 1);
     greet();
@@ -151,7 +164,7 @@ describe.each(['http', 'sse'] as const)('remote up over %s', (kind) => {
     });
     client = startClient(remote.url, {
       catalogue: memoryStore({ ...saved, transport: kind }),
-      patienceMs: 100,
+      timing: { patienceMs: 100 },
     });
     await client.initialize();
     await client.call();

@@ -17,6 +17,7 @@ function createPerson(
     started: 0,
     opened: 0,
     cancelled: 0,
+    left: 0,
     comesBack: () => {},
     givesUp: (_: AppError) => {},
     signIn: {
@@ -35,6 +36,9 @@ function createPerson(
           async openBrowser() {
             person.opened++;
             return how.browser ?? true;
+          },
+          leave() {
+            person.left++;
           },
           cancel() {
             person.cancelled++;
@@ -102,6 +106,48 @@ describe('by the browser', () => {
     expect(textOf(answer)).toContain(hint);
     person.comesBack();
     expect(textOf(await client.call({ n: 1 }))).toBe('{"n":1}');
+  });
+
+  test('the person takes longer than a client waits: an answer, and the call after the sign-in works', async () => {
+    const tokens = createTokens();
+    const person = createPerson(tokens);
+    const timing = { patienceMs: 5000, signInMs: 50 };
+    client = startClient(remote.url, { tokens, signIn: person.signIn, timing });
+    await client.initialize();
+    const late = await client.call();
+    expect(isError(late)).toBe(true);
+    expect(textOf(late)).toContain('is open in your browser');
+    expect(textOf(late)).toContain(url);
+    expect(textOf(late)).toContain(hint);
+    expect(textOf(await client.call())).toBe(textOf(late));
+    expect(person).toMatchObject({ started: 1, opened: 1, cancelled: 0 });
+    person.comesBack();
+    expect(textOf(await client.call({ n: 1 }))).toBe('{"n":1}');
+  });
+
+  test('another process shows the window: the answer points there', async () => {
+    const tokens = createTokens();
+    const person = createPerson(tokens, { joined: true });
+    client = startClient(remote.url, {
+      tokens,
+      signIn: person.signIn,
+      timing: { patienceMs: 5000, signInMs: 50 },
+    });
+    await client.initialize();
+    expect(textOf(await client.call())).toContain('in another window');
+    expect(person.opened).toBe(0);
+  });
+
+  test('the process ends meanwhile: the sign-in is left to others, not cancelled', async () => {
+    const tokens = createTokens();
+    const person = createPerson(tokens);
+    client = startClient(remote.url, { tokens, signIn: person.signIn });
+    await client.initialize();
+    const answer = client.call();
+    await until('a window', () => person.opened === 1);
+    await client.bridge.close('the process is being stopped');
+    expect(isError(await answer)).toBe(true);
+    expect(person).toMatchObject({ left: 1, cancelled: 0 });
   });
 
   test('denied: the answer says so, and the next call may ask again', async () => {

@@ -105,7 +105,7 @@ export function startClient(
     catalogue: memoryStore(),
     http,
     // A machine under load is no reason to be answered from the catalogue.
-    patienceMs: patienceMs / 2,
+    timing: { patienceMs: patienceMs / 2 },
     log: createLog({ level: 'debug', write: (line) => void log.push(line) }),
     ...given,
   });
