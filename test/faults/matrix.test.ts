@@ -1,8 +1,16 @@
 import { afterAll, describe } from 'vitest';
 import { printMatrix } from '../support/fault-rows.ts';
+import { clientRows } from './rows/client.ts';
 import { connectionRows } from './rows/connection.ts';
+import { messageRows } from './rows/messages.ts';
+import { silenceRows } from './rows/silence.ts';
+import { statusRows } from './rows/statuses.ts';
 
 // The fault matrix, row by row, with the built command over real stdio. Each theme has its own file.
 describe('connection', connectionRows);
+describe('silence', silenceRows);
+describe('statuses', statusRows);
+describe('messages', messageRows);
+describe('client', clientRows);
 
 afterAll(printMatrix);
