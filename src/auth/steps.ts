@@ -127,12 +127,10 @@ export function failedPageOf(error: unknown): Outcome {
 }
 
 /** A server that now names another issuer gets a new sign-in, and the person a word about it (security C21). */
-async function sayMove({ index, log }: SignInEdges, { server, profile }: SignInSettings, issuer: string) {
-  const before = (await index.list()).find(
-    (entry) => entry.server === server.href && entry.profile === profile,
-  );
+async function sayMove(edges: SignInEdges, settings: SignInSettings, issuer: string): Promise<void> {
+  const before = await edges.index.get(openTokenStore(edges, settings).key);
   if (!before || before.issuer === issuer) return;
-  log.warn(`${server.href} names another authorization server than before`, {
+  edges.log.warn(`${settings.server.href} names another authorization server than before`, {
     before: before.issuer,
     now: issuer,
   });
