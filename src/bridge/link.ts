@@ -71,7 +71,7 @@ export interface Link {
    * Waits for the connection, at most `holdMs`; causes a try at once. Throws AppError: why there is none.
    */
   ready(holdMs: number): Promise<Session>;
-  /** Settles when there is a connection, when a try has failed, or after `ms`. */
+  /** Settles when there is a connection, when the last try has failed, or after `ms`. */
   settled(ms: number): Promise<void>;
   /** The remote does not answer on `session` any more: connect anew. */
   drop(session: Session, failure: Failure): void;
@@ -255,7 +255,8 @@ export function createLink({ remote, tokens, http, log, now, handlers }: LinkOpt
     },
     ready,
     settled(ms) {
-      if (readyAt !== undefined || closed.signal.aborted || ms <= 0) return Promise.resolve();
+      if (readyAt !== undefined || lastError || closed.signal.aborted || ms <= 0) return Promise.resolve();
+      if (!greeted) void run();
       return waiters.news(ms);
     },
     drop,
