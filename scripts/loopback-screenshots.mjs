@@ -34,7 +34,7 @@ const work = await mkdtemp(join(tmpdir(), 'whoami-pictures-'));
 const outfile = join(work, 'loopback.mjs');
 await build({
   absWorkingDir: root,
-  entryPoints: ['src/auth/loopback.ts'],
+  entryPoints: ['src/auth/redirect/loopback.ts'],
   outfile,
   bundle: true,
   format: 'esm',

@@ -2,17 +2,21 @@ import { AppError } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import type { SignInSettings } from '../lib/settings.ts';
 import { display } from '../lib/text.ts';
-import type { BearerChallenge } from './challenge.ts';
+import type { BearerChallenge } from './discovery/challenge.ts';
 import {
   type AuthorizationServer,
   defaultEndpoints,
   readGivenMetadata,
   readIssuerMetadata,
   readOriginMetadata,
-} from './issuer-metadata.ts';
-import { probeServer } from './probe.ts';
-import type { Reach } from './reach.ts';
-import { type ResourceMetadata, readOwnResourceMetadata, readResourceMetadata } from './resource-metadata.ts';
+} from './discovery/issuer-metadata.ts';
+import { probeServer } from './discovery/probe.ts';
+import type { Reach } from './discovery/reach.ts';
+import {
+  type ResourceMetadata,
+  readOwnResourceMetadata,
+  readResourceMetadata,
+} from './discovery/resource-metadata.ts';
 
 /** What discovery found: where to sign in, and what the server asks for. */
 export interface Discovery {

@@ -1,14 +1,14 @@
 import { AppError } from '../lib/errors.ts';
 import type { SignInSettings } from '../lib/settings.ts';
-import { createDeadline, type Deadline } from './deadline.ts';
+import { createReach, type Reach } from './discovery/reach.ts';
 import { type Discovery, discover } from './discovery.ts';
 import type { SignInEdges } from './edges.ts';
-import { redirectUriOf } from './loopback.ts';
-import { type PastedRedirects, readPasted } from './pasted.ts';
-import { createReach, type Reach } from './reach.ts';
+import { redirectUriOf } from './redirect/loopback.ts';
+import { type PastedRedirects, readPasted } from './redirect/pasted.ts';
 import { beginRequest, conclude, donePageOf, failedPageOf, forgotten, type SignedIn } from './steps.ts';
-import { loginCommand } from './token-store.ts';
-import { type Claim, openSignInWindow, signInMs } from './window.ts';
+import { loginCommand } from './tokens/token-store.ts';
+import { createDeadline, type Deadline } from './window/deadline.ts';
+import { type Claim, openSignInWindow, signInMs } from './window/window.ts';
 
 export type { SignInEdges } from './edges.ts';
 export type { SignedIn } from './steps.ts';

@@ -1,13 +1,13 @@
 import { asAppError } from '../lib/errors.ts';
 import type { Secret } from '../lib/secret.ts';
 import { display } from '../lib/text.ts';
+import { createReach, type Reach } from './discovery/reach.ts';
 import type { SignInEdges } from './edges.ts';
-import { recordingFetch } from './fetch.ts';
-import { appErrorIn, configure, loadLibrary } from './oauth.ts';
-import { createReach, type Reach } from './reach.ts';
-import { rememberedServer } from './refresh.ts';
-import type { TokenSet } from './token-set.ts';
-import { openTokenStore, type TokenStore, type Whose } from './token-store.ts';
+import { recordingFetch } from './tokens/fetch.ts';
+import { appErrorIn, configure, loadLibrary } from './tokens/oauth.ts';
+import { rememberedServer } from './tokens/refresh.ts';
+import type { TokenSet } from './tokens/token-set.ts';
+import { openTokenStore, type TokenStore, type Whose } from './tokens/token-store.ts';
 
 export interface LoggedOut {
   /** False: nobody was signed in, nothing was done. */

@@ -3,12 +3,12 @@ import { Secret } from '../lib/secret.ts';
 import type { SignInSettings } from '../lib/settings.ts';
 import { display } from '../lib/text.ts';
 import { secureUrl } from '../lib/url.ts';
-import { isScope } from './challenge.ts';
-import type { Client } from './client.ts';
+import type { Client } from './client/client.ts';
+import { isScope } from './discovery/challenge.ts';
+import type { AuthorizationServer } from './discovery/issuer-metadata.ts';
+import type { Reach } from './discovery/reach.ts';
 import type { Discovery } from './discovery.ts';
-import type { AuthorizationServer } from './issuer-metadata.ts';
-import { configure, loadLibrary } from './oauth.ts';
-import type { Reach } from './reach.ts';
+import { configure, loadLibrary } from './tokens/oauth.ts';
 
 /**
  * One authorization request: what the browser was sent off with, and what its answer is held against. All of

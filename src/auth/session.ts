@@ -4,13 +4,13 @@ import { AppError, asAppError } from '../lib/errors.ts';
 import type { Secret } from '../lib/secret.ts';
 import type { SignInSettings } from '../lib/settings.ts';
 import { display } from '../lib/text.ts';
+import { openRegistrations } from './client/registrations.ts';
+import { createReach } from './discovery/reach.ts';
 import type { SignInEdges } from './edges.ts';
-import { createReach } from './reach.ts';
-import { refresh } from './refresh.ts';
-import { openRegistrations } from './registrations.ts';
-import { createStrikes } from './strikes.ts';
-import { marginOf, type TokenSet } from './token-set.ts';
-import { loginCommand, openTokenStore } from './token-store.ts';
+import { refresh } from './tokens/refresh.ts';
+import { createStrikes } from './tokens/strikes.ts';
+import { marginOf, type TokenSet } from './tokens/token-set.ts';
+import { loginCommand, openTokenStore } from './tokens/token-store.ts';
 
 export interface Session extends AccessTokens {
   /** Tries once more to save what a full or locked store did not take. For the end of the process. */

@@ -1,18 +1,18 @@
 import type { SignIn, SignInAttempt } from '../lib/access.ts';
 import { AppError } from '../lib/errors.ts';
 import type { SignInSettings } from '../lib/settings.ts';
-import { createDeadline } from './deadline.ts';
+import { createReach, type Reach } from './discovery/reach.ts';
 import { discover } from './discovery.ts';
 import type { SignInEdges } from './edges.ts';
-import { followAttempt } from './follow.ts';
-import { leadAttempt } from './lead.ts';
-import { openLoopback } from './loopback.ts';
 import { timedOut } from './login.ts';
-import { createReach, type Reach } from './reach.ts';
+import { openLoopback } from './redirect/loopback.ts';
 import type { AuthorizationRequest } from './request.ts';
 import { beginRequest, type Waiting } from './steps.ts';
-import { loginCommand, openTokenStore } from './token-store.ts';
-import { type Claim, openSignInWindow, signInMs } from './window.ts';
+import { loginCommand, openTokenStore } from './tokens/token-store.ts';
+import { createDeadline } from './window/deadline.ts';
+import { followAttempt } from './window/follow.ts';
+import { leadAttempt } from './window/lead.ts';
+import { type Claim, openSignInWindow, signInMs } from './window/window.ts';
 
 /** How often a waiting process looks whether somebody signed in elsewhere. Milliseconds. */
 const lookMs = 1_000;

@@ -2,16 +2,16 @@ import { randomBytes } from 'node:crypto';
 import { AppError, asAppError } from '../lib/errors.ts';
 import type { SignInSettings } from '../lib/settings.ts';
 import { display } from '../lib/text.ts';
-import type { Client } from './client.ts';
+import type { Client } from './client/client.ts';
+import { clientFor, findRegistration } from './client/registration.ts';
+import { openRegistrations } from './client/registrations.ts';
+import type { Reach } from './discovery/reach.ts';
 import type { Discovery } from './discovery.ts';
 import type { SignInEdges } from './edges.ts';
-import { type Loopback, openLoopback, type Outcome } from './loopback.ts';
-import type { Reach } from './reach.ts';
-import { redeem } from './redeem.ts';
-import { clientFor, findRegistration } from './registration.ts';
-import { openRegistrations } from './registrations.ts';
+import { type Loopback, type Outcome, openLoopback } from './redirect/loopback.ts';
 import { type AuthorizationRequest, createRequest } from './request.ts';
-import { openTokenStore } from './token-store.ts';
+import { redeem } from './tokens/redeem.ts';
+import { openTokenStore } from './tokens/token-store.ts';
 
 /** The outcome of a sign-in: whom, where, until when. No secrets. */
 export interface SignedIn {
@@ -113,7 +113,7 @@ export async function conclude(
 
 export const forgotten = (issuer: string) =>
   new AppError('registration_failed', `${display(issuer)} had forgotten us since the last sign-in`, {
-    hint: 'sign in again: we register anew',
+    hint: 'run mcp-whoami login again: we register anew',
   });
 
 export function donePageOf({ name, subject, server }: SignedIn): Outcome {

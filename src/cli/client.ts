@@ -90,6 +90,7 @@ export async function setUpClient(context: Context, given: Given, wants: ClientW
       assumePkce: values.assumePkce ?? false,
       switchAccount: given.flags.has('switch-account'),
       allowHttp: values.allowHttp ?? [],
+      allowPrivateNetwork: values.allowPrivateNetwork ?? false,
     }),
     store: values.store,
     passphrase: values.passphrase,

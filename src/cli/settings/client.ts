@@ -94,6 +94,11 @@ export const signInOptions = {
     member: 'assumePkce',
     help: 'the provider supports PKCE without announcing it',
   }),
+  allowPrivateNetwork: toggle({
+    flag: 'allow-private-network',
+    member: 'allowPrivateNetwork',
+    help: 'a public server may name an authorization server in a private network (VPN)',
+  }),
   allowHttp: several((given, from) => readWebUrl(given, from).origin, {
     flag: 'allow-http',
     value: 'ORIGIN',

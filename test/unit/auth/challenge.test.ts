@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { bearerChallenge, isScope, parseChallenges } from '../../../src/auth/challenge.ts';
+import { bearerChallenge, isScope, parseChallenges } from '../../../src/auth/discovery/challenge.ts';
 
 const plain = (header: string) =>
   parseChallenges(header).map(({ scheme, token68, parameters }) => ({

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { createReach } from '../../../src/auth/discovery/reach.ts';
 import { discover } from '../../../src/auth/discovery.ts';
-import { createReach } from '../../../src/auth/reach.ts';
 import type { SignInSettings } from '../../../src/lib/settings.ts';
 import { json, type Listening, listen } from './support/http.ts';
 import { startIssuer } from './support/issuer.ts';

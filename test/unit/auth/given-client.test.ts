@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { openTokenStore } from '../../../src/auth/token-store.ts';
+import { openTokenStore } from '../../../src/auth/tokens/token-store.ts';
 import { Secret } from '../../../src/lib/secret.ts';
 import { visit } from './support/http.ts';
 import { reply, replyJson, startIssuer } from './support/issuer.ts';

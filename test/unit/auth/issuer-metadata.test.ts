@@ -1,9 +1,9 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { metadataForms } from '../../../src/auth/discovery/issuer-metadata.ts';
+import { createReach } from '../../../src/auth/discovery/reach.ts';
 import { discover } from '../../../src/auth/discovery.ts';
-import { metadataForms } from '../../../src/auth/issuer-metadata.ts';
-import { createReach } from '../../../src/auth/reach.ts';
 import type { SignInSettings } from '../../../src/lib/settings.ts';
 import { json, type Listening, listen } from './support/http.ts';
 import { startIssuer } from './support/issuer.ts';

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { redirectUriToRegister } from '../../../src/auth/login.ts';
-import { openTokenStore } from '../../../src/auth/token-store.ts';
+import { openTokenStore } from '../../../src/auth/tokens/token-store.ts';
 import { Secret } from '../../../src/lib/secret.ts';
 import { visit } from './support/http.ts';
 import { nothingThere, openMcp } from './support/resource.ts';

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { logout } from '../../../src/auth/logout.ts';
-import { openTokenStore } from '../../../src/auth/token-store.ts';
+import { openTokenStore } from '../../../src/auth/tokens/token-store.ts';
 import { AppError } from '../../../src/lib/errors.ts';
 import { reply, replyJson } from './support/issuer.ts';
 import { createWorld, refusal, type World } from './support/world.ts';

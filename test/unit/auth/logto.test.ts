@@ -2,7 +2,7 @@ import { createServer } from 'node:http';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { logout } from '../../../src/auth/logout.ts';
 import { createSession } from '../../../src/auth/session.ts';
-import { openTokenStore } from '../../../src/auth/token-store.ts';
+import { openTokenStore } from '../../../src/auth/tokens/token-store.ts';
 import { type LogtoLike, logtoLike } from '../../support/logto.ts';
 import { createWorld, refusal, type World } from './support/world.ts';
 

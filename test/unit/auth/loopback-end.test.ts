@@ -1,6 +1,6 @@
 import { connect, type Socket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
-import { type Loopback, openLoopback } from '../../../src/auth/loopback.ts';
+import { type Loopback, openLoopback } from '../../../src/auth/redirect/loopback.ts';
 import { until } from './support/world.ts';
 
 const state = 'our-state-our-state-our-state-our-state-123';

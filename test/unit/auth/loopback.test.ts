@@ -1,6 +1,6 @@
 import { connect, createServer } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
-import { type Loopback, openLoopback } from '../../../src/auth/loopback.ts';
+import { type Loopback, openLoopback } from '../../../src/auth/redirect/loopback.ts';
 import { listen } from './support/http.ts';
 import { refusal } from './support/world.ts';
 

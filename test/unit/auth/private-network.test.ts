@@ -1,7 +1,7 @@
 import dns from 'node:dns';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { addressKind, createNetworkGuard } from '../../../src/auth/private-network.ts';
-import { createReach, exchangeWith } from '../../../src/auth/reach.ts';
+import { addressKind, createNetworkGuard } from '../../../src/auth/discovery/private-network.ts';
+import { createReach, exchangeWith } from '../../../src/auth/discovery/reach.ts';
 import { createHttpClient } from '../../../src/lib/http.ts';
 import { listen } from './support/http.ts';
 import { refusal } from './support/world.ts';

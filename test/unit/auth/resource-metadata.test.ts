@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { covers } from '../../../src/auth/resource-metadata.ts';
+import { covers } from '../../../src/auth/discovery/resource-metadata.ts';
 import { createWorld, refusal, type World } from './support/world.ts';
 
 let world: World;

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createSession } from '../../../src/auth/session.ts';
-import { openTokenStore } from '../../../src/auth/token-store.ts';
+import { openTokenStore } from '../../../src/auth/tokens/token-store.ts';
 import { AppError } from '../../../src/lib/errors.ts';
 import { replyJson } from './support/issuer.ts';
 import { createWorld, type Process, refusal, type World } from './support/world.ts';

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createSession } from '../../../src/auth/session.ts';
 import { createSignIn } from '../../../src/auth/sign-in.ts';
-import { openTokenStore } from '../../../src/auth/token-store.ts';
+import { openTokenStore } from '../../../src/auth/tokens/token-store.ts';
 import type { SignInAttempt } from '../../../src/lib/access.ts';
 import { nothingThere, openMcp } from './support/resource.ts';
 import { createWorld, type Process, refusal, type World } from './support/world.ts';

@@ -1,9 +1,9 @@
 import type { IncomingMessage } from 'node:http';
-import { AppError } from '../lib/errors.ts';
-import { readAll } from '../lib/http.ts';
-import { isObject, parseJsonObject } from '../lib/json.ts';
-import { secureUrl } from '../lib/url.ts';
-import { version } from '../lib/version.ts';
+import { AppError } from '../../lib/errors.ts';
+import { readAll } from '../../lib/http.ts';
+import { isObject, parseJsonObject } from '../../lib/json.ts';
+import { secureUrl } from '../../lib/url.ts';
+import { version } from '../../lib/version.ts';
 import { type BearerChallenge, bearerChallenge } from './challenge.ts';
 import { type Reach, sameOriginTarget, serverFailure } from './reach.ts';
 

@@ -1,11 +1,11 @@
 import { join } from 'node:path';
-import { AppError, reasonOf } from '../lib/errors.ts';
-import { readFileIfThere, writeFileAtomically } from '../lib/files.ts';
-import { isObject, type JsonObject, parseJsonObject, stringMember } from '../lib/json.ts';
-import { entryKey } from '../vault/key.ts';
+import { AppError, reasonOf } from '../../lib/errors.ts';
+import { readFileIfThere, writeFileAtomically } from '../../lib/files.ts';
+import { isObject, type JsonObject, parseJsonObject, stringMember } from '../../lib/json.ts';
+import { entryKey } from '../../vault/key.ts';
+import type { SignInEdges } from '../edges.ts';
+import { parseClient, printClient } from '../tokens/token-set.ts';
 import type { Client } from './client.ts';
-import type { SignInEdges } from './edges.ts';
-import { parseClient, printClient } from './token-set.ts';
 
 /** A client that we registered dynamically at one issuer. */
 export interface Registration {

@@ -1,9 +1,9 @@
-import { display } from '../lib/text.ts';
+import { display } from '../../lib/text.ts';
+import type { Reach } from '../discovery/reach.ts';
+import { judgeRedirect, refusedBy } from '../redirect/redirect.ts';
+import type { AuthorizationRequest } from '../request.ts';
 import { type DisplayIdentity, identify } from './identity.ts';
 import { askForTokens, type Grant } from './oauth.ts';
-import type { Reach } from './reach.ts';
-import { judgeRedirect, refusedBy } from './redirect.ts';
-import type { AuthorizationRequest } from './request.ts';
 import { lifetimeOf, type TokenSet } from './token-set.ts';
 
 export interface Redeemed {

@@ -1,8 +1,8 @@
-import { AppError } from '../lib/errors.ts';
-import type { Answer } from '../lib/http.ts';
-import { isObject, type JsonObject, nestsDeeperThan } from '../lib/json.ts';
-import { display } from '../lib/text.ts';
-import { exchangeWith, issuerDown, issuerFailure, type Reach } from './reach.ts';
+import { AppError } from '../../lib/errors.ts';
+import type { Answer } from '../../lib/http.ts';
+import { isObject, type JsonObject, nestsDeeperThan } from '../../lib/json.ts';
+import { display } from '../../lib/text.ts';
+import { exchangeWith, issuerDown, issuerFailure, type Reach } from '../discovery/reach.ts';
 
 /** What `openid-client` calls instead of the global `fetch`. */
 export type LibraryFetch = (

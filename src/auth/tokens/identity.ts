@@ -1,8 +1,8 @@
-import { isObject, type JsonObject, stringMember } from '../lib/json.ts';
-import { display } from '../lib/text.ts';
+import { isObject, type JsonObject, stringMember } from '../../lib/json.ts';
+import { display } from '../../lib/text.ts';
+import type { Reach } from '../discovery/reach.ts';
+import type { AuthorizationRequest } from '../request.ts';
 import { configure, type Grant, loadLibrary } from './oauth.ts';
-import type { Reach } from './reach.ts';
-import type { AuthorizationRequest } from './request.ts';
 
 /** Who signed in, for display only: nothing is decided by it. */
 export interface DisplayIdentity {

@@ -1,15 +1,15 @@
 import { randomBytes } from 'node:crypto';
-import { AppError } from '../lib/errors.ts';
-import { isObject, type JsonObject, parseJsonObject, stringMember } from '../lib/json.ts';
-import { Secret } from '../lib/secret.ts';
-import type { SignInSettings } from '../lib/settings.ts';
-import { display } from '../lib/text.ts';
-import { version } from '../lib/version.ts';
+import { AppError } from '../../lib/errors.ts';
+import { isObject, type JsonObject, parseJsonObject, stringMember } from '../../lib/json.ts';
+import { Secret } from '../../lib/secret.ts';
+import type { SignInSettings } from '../../lib/settings.ts';
+import { display } from '../../lib/text.ts';
+import { version } from '../../lib/version.ts';
+import type { AuthorizationServer } from '../discovery/issuer-metadata.ts';
+import { exchangeWith, issuerDown, issuerFailure, type Reach } from '../discovery/reach.ts';
+import type { SignInEdges } from '../edges.ts';
+import { askForTokens } from '../tokens/oauth.ts';
 import { authMethodFor, type Client } from './client.ts';
-import type { SignInEdges } from './edges.ts';
-import type { AuthorizationServer } from './issuer-metadata.ts';
-import { askForTokens } from './oauth.ts';
-import { exchangeWith, issuerDown, issuerFailure, type Reach } from './reach.ts';
 import { openRegistrations, type Registration } from './registrations.ts';
 
 const longestClientId = 2 * 1024;

@@ -1,13 +1,13 @@
-import { hasCode } from '../lib/errors.ts';
-import { isObject, parseJsonObject, stringMember } from '../lib/json.ts';
-import { Secret } from '../lib/secret.ts';
-import { entryKey } from '../vault/key.ts';
-import type { Lock } from '../vault/vault.ts';
-import type { SignInEdges } from './edges.ts';
-import type { AuthorizationServer } from './issuer-metadata.ts';
-import type { AuthorizationRequest } from './request.ts';
-import { parseClient, printClient } from './token-set.ts';
-import type { Whose } from './token-store.ts';
+import { hasCode } from '../../lib/errors.ts';
+import { isObject, parseJsonObject, stringMember } from '../../lib/json.ts';
+import { Secret } from '../../lib/secret.ts';
+import { entryKey } from '../../vault/key.ts';
+import type { Lock } from '../../vault/vault.ts';
+import type { AuthorizationServer } from '../discovery/issuer-metadata.ts';
+import type { SignInEdges } from '../edges.ts';
+import type { AuthorizationRequest } from '../request.ts';
+import { parseClient, printClient } from '../tokens/token-set.ts';
+import type { Whose } from '../tokens/token-store.ts';
 
 /** How long a sign-in may take, and how long its pending entry counts. Milliseconds. */
 export const signInMs = 5 * 60_000;

@@ -1,6 +1,6 @@
-import type { Log } from '../lib/log.ts';
+import type { Log } from '../../lib/log.ts';
+import type { AuthorizationRequest } from '../request.ts';
 import { answersState } from './redirect.ts';
-import type { AuthorizationRequest } from './request.ts';
 
 const longestPaste = 16 * 1024;
 

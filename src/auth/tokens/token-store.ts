@@ -1,6 +1,6 @@
-import { AppError } from '../lib/errors.ts';
-import { entryKey } from '../vault/key.ts';
-import type { SignInEdges } from './edges.ts';
+import { AppError } from '../../lib/errors.ts';
+import { entryKey } from '../../vault/key.ts';
+import type { SignInEdges } from '../edges.ts';
 import type { DisplayIdentity } from './identity.ts';
 import { parseTokenSet, printTokenSet, type TokenSet } from './token-set.ts';
 

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
-import { logo } from '../lib/brand.ts';
-import { display, escapeHtml } from '../lib/text.ts';
+import { logo } from '../../lib/brand.ts';
+import { display, escapeHtml } from '../../lib/text.ts';
 import { pageStyle } from './page-style.ts';
 
 /** One page of the loopback listener: static, without scripts, nothing loaded from anywhere. */

@@ -1,11 +1,11 @@
-import type { SignInAttempt } from '../lib/access.ts';
-import { AppError, asAppError } from '../lib/errors.ts';
-import type { SignInSettings } from '../lib/settings.ts';
+import type { SignInAttempt } from '../../lib/access.ts';
+import { AppError, asAppError } from '../../lib/errors.ts';
+import type { SignInSettings } from '../../lib/settings.ts';
+import type { Reach } from '../discovery/reach.ts';
+import type { SignInEdges } from '../edges.ts';
+import type { Outcome } from '../redirect/loopback.ts';
+import { conclude, donePageOf, failedPageOf, forgotten, type Waiting } from '../steps.ts';
 import type { Deadline } from './deadline.ts';
-import type { SignInEdges } from './edges.ts';
-import type { Outcome } from './loopback.ts';
-import type { Reach } from './reach.ts';
-import { conclude, donePageOf, failedPageOf, forgotten, type Waiting } from './steps.ts';
 import type { Claim } from './window.ts';
 
 /** How long nobody is asked again after a person said no. Milliseconds. */

@@ -1,7 +1,7 @@
 import dns from 'node:dns';
 import { BlockList, isIP, type LookupFunction } from 'node:net';
-import { AppError } from '../lib/errors.ts';
-import { isLoopbackHost } from '../lib/url.ts';
+import { AppError } from '../../lib/errors.ts';
+import { isLoopbackHost } from '../../lib/url.ts';
 
 export type AddressKind = 'public' | 'private' | 'loopback' | 'link-local';
 

@@ -1,8 +1,8 @@
-import { AppError } from '../lib/errors.ts';
-import { display } from '../lib/text.ts';
-import type { AuthorizationServer } from './issuer-metadata.ts';
+import { AppError } from '../../lib/errors.ts';
+import { display } from '../../lib/text.ts';
+import type { AuthorizationServer } from '../discovery/issuer-metadata.ts';
+import type { Reach } from '../discovery/reach.ts';
 import { askForTokens, type Refusal } from './oauth.ts';
-import type { Reach } from './reach.ts';
 import { lifetimeOf, type TokenSet } from './token-set.ts';
 
 /** The authorization server as far as a token set remembers it: enough to renew and to revoke. */
@@ -68,5 +68,5 @@ function unfinished({ issuer, resource }: TokenSet, { error, status, description
   const code = ['temporarily_unavailable', 'server_error', 'slow_down'].includes(error ?? '')
     ? 'issuer_unreachable'
     : 'remote_error';
-  return new AppError(code, what, { hint: 'try again later; if it stays so, sign in again' });
+  return new AppError(code, what, { hint: 'try again later; if it stays so, run mcp-whoami login again' });
 }

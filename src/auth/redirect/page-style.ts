@@ -1,4 +1,4 @@
-import { palette } from '../lib/brand.ts';
+import { palette } from '../../lib/brand.ts';
 
 /** The style of the loopback pages: system font, light and dark, from 360 px up. */
 export const pageStyle = `${palette}

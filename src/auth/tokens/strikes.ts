@@ -1,5 +1,5 @@
-import { AppError } from '../lib/errors.ts';
-import type { Secret } from '../lib/secret.ts';
+import { AppError } from '../../lib/errors.ts';
+import type { Secret } from '../../lib/secret.ts';
 
 const mostStrikes = 3;
 const forgetMs = 60_000;

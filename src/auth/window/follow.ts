@@ -1,5 +1,5 @@
-import type { SignInAttempt } from '../lib/access.ts';
-import { AppError } from '../lib/errors.ts';
+import type { SignInAttempt } from '../../lib/access.ts';
+import { AppError } from '../../lib/errors.ts';
 import type { Deadline } from './deadline.ts';
 import type { Claim, SignInWindow } from './window.ts';
 

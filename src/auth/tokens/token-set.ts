@@ -1,7 +1,7 @@
-import { type JsonObject, parseJsonObject, stringMember } from '../lib/json.ts';
-import { Secret } from '../lib/secret.ts';
-import type { Client, ClientAuthMethod } from './client.ts';
-import { clientAuthMethods } from './client.ts';
+import { type JsonObject, parseJsonObject, stringMember } from '../../lib/json.ts';
+import { Secret } from '../../lib/secret.ts';
+import type { Client, ClientAuthMethod } from '../client/client.ts';
+import { clientAuthMethods } from '../client/client.ts';
 
 /**
  * What one sign-in leaves in the vault: the tokens, and all that a refresh and a revocation need, so that

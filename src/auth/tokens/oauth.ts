@@ -1,12 +1,12 @@
 import type * as Library from 'openid-client';
-import { AppError, reasonOf } from '../lib/errors.ts';
-import { isObject, type JsonObject, stringMember } from '../lib/json.ts';
-import { Secret } from '../lib/secret.ts';
-import { display } from '../lib/text.ts';
-import type { Client } from './client.ts';
+import { AppError, reasonOf } from '../../lib/errors.ts';
+import { isObject, type JsonObject, stringMember } from '../../lib/json.ts';
+import { Secret } from '../../lib/secret.ts';
+import { display } from '../../lib/text.ts';
+import type { Client } from '../client/client.ts';
+import type { AuthorizationServer } from '../discovery/issuer-metadata.ts';
+import { issuerDown, type Reach } from '../discovery/reach.ts';
 import { type RecordingFetch, recordingFetch } from './fetch.ts';
-import type { AuthorizationServer } from './issuer-metadata.ts';
-import { issuerDown, type Reach } from './reach.ts';
 
 /**
  * The one place that knows the OAuth library. It is loaded at the first use: a bridge whose token is fresh

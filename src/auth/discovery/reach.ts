@@ -1,8 +1,8 @@
-import { AppError } from '../lib/errors.ts';
-import { type Answer, describeNetworkError, type HttpClient, type ReadOptions } from '../lib/http.ts';
-import type { SignInSettings } from '../lib/settings.ts';
-import { display } from '../lib/text.ts';
-import { secureUrl, type UrlPolicy } from '../lib/url.ts';
+import { AppError } from '../../lib/errors.ts';
+import { type Answer, describeNetworkError, type HttpClient, type ReadOptions } from '../../lib/http.ts';
+import type { SignInSettings } from '../../lib/settings.ts';
+import { display } from '../../lib/text.ts';
+import { secureUrl, type UrlPolicy } from '../../lib/url.ts';
 import { createNetworkGuard, type NetworkGuard } from './private-network.ts';
 
 /** How far one sign-in reaches: which URLs it may touch, and until when. */

@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
-import { AppError, reasonOf } from '../lib/errors.ts';
-import { type JsonObject, parseJsonObject, stringMember, stringsMember } from '../lib/json.ts';
-import { display } from '../lib/text.ts';
-import { secureUrl, wellKnown } from '../lib/url.ts';
+import { AppError, reasonOf } from '../../lib/errors.ts';
+import { type JsonObject, parseJsonObject, stringMember, stringsMember } from '../../lib/json.ts';
+import { display } from '../../lib/text.ts';
+import { secureUrl, wellKnown } from '../../lib/url.ts';
 import { issuerDown, issuerFailure, type Reach, readDocument } from './reach.ts';
 
 /**

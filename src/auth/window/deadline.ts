@@ -1,4 +1,4 @@
-import { AppError } from '../lib/errors.ts';
+import { AppError } from '../../lib/errors.ts';
 
 /** The end of one sign-in's patience: by time, or because somebody wants it to end. */
 export interface Deadline {

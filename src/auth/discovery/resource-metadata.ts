@@ -1,7 +1,7 @@
-import { AppError } from '../lib/errors.ts';
-import { parseJsonObject, stringMember, stringsMember } from '../lib/json.ts';
-import { display } from '../lib/text.ts';
-import { canonicalResource, secureUrl, wellKnown } from '../lib/url.ts';
+import { AppError } from '../../lib/errors.ts';
+import { parseJsonObject, stringMember, stringsMember } from '../../lib/json.ts';
+import { display } from '../../lib/text.ts';
+import { canonicalResource, secureUrl, wellKnown } from '../../lib/url.ts';
 import { isScope } from './challenge.ts';
 import { type Reach, readDocument, serverFailure } from './reach.ts';
 

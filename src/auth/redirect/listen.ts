@@ -1,6 +1,6 @@
 import type { Server } from 'node:http';
-import { AppError, hasCode, reasonOf } from '../lib/errors.ts';
-import type { SignInSettings } from '../lib/settings.ts';
+import { AppError, hasCode, reasonOf } from '../../lib/errors.ts';
+import type { SignInSettings } from '../../lib/settings.ts';
 
 export type RedirectHost = SignInSettings['redirectHost'];
 

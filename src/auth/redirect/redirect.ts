@@ -1,7 +1,7 @@
 import { timingSafeEqual } from 'node:crypto';
-import { AppError } from '../lib/errors.ts';
-import { display } from '../lib/text.ts';
-import type { AuthorizationRequest } from './request.ts';
+import { AppError } from '../../lib/errors.ts';
+import { display } from '../../lib/text.ts';
+import type { AuthorizationRequest } from '../request.ts';
 
 const single = ['state', 'code', 'error', 'iss'];
 
@@ -28,7 +28,7 @@ export function judgeRedirect(parameters: URLSearchParams, request: Authorizatio
   const named = parameters.get('iss');
   if (named === null ? announced : named !== issuer) {
     throw new AppError('sign_in_failed', `the answer does not come from ${display(issuer)}: it is refused`, {
-      hint: 'sign in again; if it happens again, do not trust the server and tell its operator',
+      hint: 'run mcp-whoami login again; if it happens again, do not trust the server and tell its operator',
     });
   }
   const error = parameters.get('error');
@@ -69,7 +69,7 @@ export function refusedBy(
       });
     case 'invalid_grant':
       return new AppError('sign_in_failed', `${who} does not accept the code of this sign-in${said}`, {
-        hint: 'it was late, or not meant for us: sign in again',
+        hint: 'it was late, or not meant for us: run mcp-whoami login again',
       });
     case 'temporarily_unavailable':
     case 'server_error':

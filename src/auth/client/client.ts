@@ -1,4 +1,4 @@
-import type { Secret } from '../lib/secret.ts';
+import type { Secret } from '../../lib/secret.ts';
 
 /** How a client proves itself at the token endpoint (RFC 7591 2). */
 export const clientAuthMethods = ['none', 'client_secret_post', 'client_secret_basic'] as const;
