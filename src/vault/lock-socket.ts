@@ -2,6 +2,13 @@ import { connect, createServer, type Socket } from 'node:net';
 import { hasCode } from '../lib/errors.ts';
 import type { Lock } from './vault.ts';
 
+/** One try at a lock: it is ours, or the address of the socket whose end is worth waiting for. */
+export type Attempt = { readonly lock: Lock } | { readonly holder: string };
+
+export interface Turnstile {
+  attempt(): Promise<Attempt>;
+}
+
 /** The system's codes for: somebody listens there already. The last two are Windows', for a pipe on its way out. */
 export const takenCodes = ['EADDRINUSE', 'EACCES', 'EBUSY'];
 

@@ -2,8 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { link, lstat, mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError, hasCode } from '../lib/errors.ts';
-import { isHeld, listenAt } from './lock-socket.ts';
-import type { Attempt, Turnstile } from './turnstile.ts';
+import { type Attempt, isHeld, listenAt, type Turnstile } from './lock-socket.ts';
 
 /** The shortest `sun_path` of a platform that Node runs on (macOS), its closing zero included. Bytes. */
 const longestPath = 104;

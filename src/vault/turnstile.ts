@@ -1,16 +1,8 @@
 import { createHash } from 'node:crypto';
 import { realpath } from 'node:fs/promises';
 import { hasCode } from '../lib/errors.ts';
-import { listenAt, takenCodes } from './lock-socket.ts';
+import { listenAt, type Turnstile, takenCodes } from './lock-socket.ts';
 import { createSocketFiles } from './socket-files.ts';
-import type { Lock } from './vault.ts';
-
-/** One try at a lock: it is ours, or the address of the socket whose end is worth waiting for. */
-export type Attempt = { readonly lock: Lock } | { readonly holder: string };
-
-export interface Turnstile {
-  attempt(): Promise<Attempt>;
-}
 
 /**
  * The lock `name` of the users of `configDir`, by the platform's best means.

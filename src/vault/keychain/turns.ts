@@ -1,5 +1,5 @@
-import { slow } from './errors.ts';
 import type { KeychainBackend } from './backend.ts';
+import { slow } from './errors.ts';
 
 export type Turns = <T>(work: (backends: readonly KeychainBackend[]) => Promise<T>) => Promise<T>;
 
