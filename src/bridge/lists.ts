@@ -3,7 +3,7 @@ import { isObject, type JsonObject } from '../lib/json.ts';
 import type { Log } from '../lib/log.ts';
 import { type Catalogue, type CatalogueStore, type ListMethod, listMethods } from './catalogue.ts';
 import { emptyList, itemsOf, localGreeting, placeholderList, signInTool } from './greeting.ts';
-import { memberSource, notificationLine, oneLine } from './message.ts';
+import { isTame, memberSource, notificationLine, oneLine } from './message.ts';
 import type { Connected } from './remote/transport.ts';
 
 export interface ListsOptions {
@@ -86,7 +86,7 @@ export function createLists({ server, store, log, request, tell }: ListsOptions)
     const pages: Answer[] = [];
     for (let cursor: unknown; pages.length < mostPages; ) {
       const answer = await request(method, cursor === undefined ? {} : { cursor });
-      if (!answer || !isObject(answer.json.result)) return undefined;
+      if (!answer || !isObject(answer.json.result) || !isTame(answer.text)) return undefined;
       pages.push(answer);
       cursor = answer.json.result.nextCursor;
       if (cursor === undefined) return joinPages(method, pages);
@@ -136,7 +136,7 @@ export function createLists({ server, store, log, request, tell }: ListsOptions)
     },
     seen(method, { json, text }, passedOn) {
       const result = memberSource(text, 'result');
-      if (!isObject(json.result) || result === undefined) return;
+      if (!isObject(json.result) || result === undefined || !isTame(text)) return;
       if (json.result.nextCursor !== undefined) {
         if (passedOn) given.set(method, unknownYet);
         return;
@@ -180,13 +180,8 @@ export function joinPages(method: ListMethod, pages: readonly Answer[]): string 
 
 /** The items of a list in a form that can be compared. */
 function itemsIn(method: ListMethod, result: string): string {
-  try {
-    const json = JSON.parse(result) as JsonObject;
-    return JSON.stringify(json[itemsOf[method]] ?? []);
-  } catch {
-    // Nested too deeply to be written again: compare the text.
-    return result;
-  }
+  const json = JSON.parse(result) as JsonObject;
+  return JSON.stringify(json[itemsOf[method]] ?? []);
 }
 
 function hasTool(result: string, name: string): boolean {

@@ -50,8 +50,14 @@ export function readMessages(text: string): readonly (Message | Unreadable)[] {
     return [{ kind: 'unreadable', code: -32700, why: 'this line is not JSON' }];
   }
   if (!Array.isArray(json)) return [classify(json, text)];
+  if (!isTame(text)) return [{ kind: 'unreadable', code: -32600, why: 'the batch is nested too deeply' }];
   if (json.length === 0) return [{ kind: 'unreadable', code: -32600, why: 'the batch is empty' }];
   return json.map((item) => classify(item, JSON.stringify(item)));
+}
+
+/** Whether a text may be taken apart and written again: both go down into it level by level. */
+export function isTame(text: string): boolean {
+  return !nestsDeeperThan(text, 512);
 }
 
 function classify(json: unknown, text: string): Message | Unreadable {

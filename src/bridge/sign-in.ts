@@ -56,8 +56,8 @@ export function createSignInDesk(options: SignInDeskOptions): SignInDesk {
   const { server, signIn, hint, log, tell } = options;
   let visit: Promise<Visit> | undefined;
 
-  async function begin(start: SignIn['start']): Promise<Visit> {
-    const attempt = await start();
+  async function begin(desk: SignIn): Promise<Visit> {
+    const attempt = await desk.start();
     const declined = createDeferred<AppError>();
     const outcome = Promise.race([
       declined.promise,
@@ -115,7 +115,7 @@ export function createSignInDesk(options: SignInDeskOptions): SignInDesk {
     if (!signIn) return failureLine(call.id, call.method, withHint(cause, hint));
     const stopProgress = keepInformed(call);
     try {
-      visit ??= begin((scope) => signIn.start(scope)).then((begun) => {
+      visit ??= begin(signIn).then((begun) => {
         void begun.outcome.then(end);
         return begun;
       });

@@ -271,6 +271,18 @@ describe('finding out the transport', () => {
     expect(textOf(await client.call())).toContain('--transport auto');
   });
 
+  test('a greeting nested without end is refused, and the client greeted all the same', async () => {
+    remote = await startRemote('http', ({ id, method }, reply) => {
+      const deep = `${'['.repeat(100_000)}${']'.repeat(100_000)}`;
+      if (method === 'initialize') {
+        reply.raw(`{"jsonrpc":"2.0","id":"${id}","result":{"capabilities":{"x":${deep}}}}`);
+      }
+    });
+    client = startClient(remote.url);
+    expect(await client.initialize()).toMatchObject({ result: { serverInfo: { name: 'mcp-whoami' } } });
+    expect(textOf(await client.call())).toContain('nested too deeply');
+  });
+
   test('a server that refuses to be initialized: its own words reach the client', async () => {
     remote = await startRemote('http', ({ method }, reply) => {
       if (method === 'initialize') reply.error(-32602, 'Unsupported protocol version');

@@ -206,6 +206,22 @@ describe.each(['http', 'sse'] as const)('the relay over %s', (kind) => {
     await client.message(({ params }) => params?.data === 'after');
   });
 
+  test('brackets without end harm nobody: in a batch, in a list, in an answer', async () => {
+    const deep = `${'['.repeat(100_000)}${']'.repeat(100_000)}`;
+    remote.onMessage = ({ id, method }, reply) => {
+      if (method === 'tools/list') {
+        reply.raw(`{"jsonrpc":"2.0","id":${JSON.stringify(id)},"result":{"tools":[],"x":${deep}}}`);
+      } else politely({ id, method } as Json, reply);
+    };
+    await client.initialize();
+    await openStream();
+    remote.say(`[{"jsonrpc":"2.0","method":"notifications/message","params":{"data":${deep}}}]`);
+    remote.say(`{"jsonrpc":"2.0","method":"notifications/message","params":{"data":"last","x":${deep}}}`);
+    await client.message(({ params }) => params?.data === 'last');
+    expect(await client.request('tools/list')).toMatchObject({ result: { tools: [] } });
+    expect(await client.call()).toMatchObject({ result: {} });
+  });
+
   test('a batch of the client is taken apart, each request answered', async () => {
     await client.initialize();
     client.line(
