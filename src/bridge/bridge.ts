@@ -14,6 +14,7 @@ import { createLink } from './link.ts';
 import { createLists } from './lists.ts';
 import { createLines, readLines } from './local.ts';
 import { createRelay } from './relay.ts';
+import { createRepeatable } from './repeatable.ts';
 import { createRequests } from './requests.ts';
 import { createSignInDesk } from './sign-in.ts';
 import { defaultTiming, type Timing } from './timing.ts';
@@ -107,6 +108,7 @@ export function openBridge(options: BridgeOptions): Bridge {
     timeoutMs: remote.timeoutMs,
     backlog,
     timing,
+    mayRepeat: createRepeatable(() => lists.saved('tools/list')),
   });
   const lists = createLists({ server, store: options.catalogue, log, request: carrier.request, tell });
   const greeter = createGreeter({

@@ -9,7 +9,7 @@ import type { Link, Session } from './link.ts';
 import type { Answer } from './lists.ts';
 import { notificationLine } from './message.ts';
 import { lost } from './remote/failure.ts';
-import type { Failure } from './remote/transport.ts';
+import type { Failure } from './remote/failure.ts';
 import type { InFlight, NewRequest, Requests } from './requests.ts';
 import { nextStep } from './resend.ts';
 import type { SignInDesk } from './sign-in.ts';
@@ -27,6 +27,8 @@ export interface CarrierOptions {
   /** The longest silent request. Milliseconds. */
   readonly timeoutMs: number;
   readonly timing: Pick<Timing, 'holdMs'>;
+  /** Whether nothing happens twice when a request runs twice. */
+  mayRepeat?(method: string, json: JsonObject): boolean;
   readonly backlog?: Backlog;
 }
 
@@ -56,7 +58,7 @@ export function createCarrier(options: CarrierOptions): Carrier {
   let count = 0;
 
   async function see(entry: InFlight): Promise<void> {
-    const deadline = now() + holdMs;
+    let deadline = now() + holdMs;
     let waitedMs = 0;
     for (let tries = 1; !entry.done; tries++) {
       let session = link.session;
@@ -83,20 +85,35 @@ export function createCarrier(options: CarrierOptions): Carrier {
       if (!failure) {
         entry.delivered = true;
         // What its answer should have come on went away in the meantime.
-        if (session.transport.sharedStream && link.session !== session) fail(entry, lost(server).error);
+        if (session.transport.sharedStream && link.session !== session) comeBack(entry);
         return;
       }
       entry.session = undefined;
-      const step = nextStep(failure, tries, waitedMs);
+      const step = nextStep(failure, { tries, waitedMs, repeatable: repeatable(entry) });
       if (step.do === 'fail') return fail(entry, step.error);
       log.debug('a request is sent again', { method: entry.method, after: failure.reason });
       if (step.do === 'reconnect') link.drop(session, failure);
       else if (step.do === 'sign_in') await signedIn(entry, step.error);
       else {
-        waitedMs += step.ms;
+        if (step.do === 'wait') waitedMs += step.ms;
+        else entry.repeated = true;
+        deadline = now() + step.ms + holdMs;
         await pause(step.ms, stop.signal);
       }
     }
+  }
+
+  const repeatable = ({ method, json, repeated }: InFlight) =>
+    !repeated && (options.mayRepeat?.(method, json) ?? false);
+
+  /** The stream that its answer should have come on is gone: on the next one once more, or an error. */
+  function comeBack(entry: InFlight): void {
+    if (!repeatable(entry)) return fail(entry, lost(server).error);
+    log.debug('a request is sent again', { method: entry.method, after: 'lost' });
+    entry.repeated = true;
+    entry.session = undefined;
+    entry.delivered = false;
+    void see(entry);
   }
 
   function fail(entry: InFlight, error: AppError): void {
@@ -108,7 +125,9 @@ export function createCarrier(options: CarrierOptions): Carrier {
     // A server that has only forgotten the session still says of each open POST whether it took it.
     const knows = failure.reason === 'session';
     for (const entry of requests.all()) {
-      if (entry.session === session && (entry.delivered || !knows)) fail(entry, lost(server).error);
+      if (entry.session !== session) continue;
+      if (entry.delivered) comeBack(entry);
+      else if (!knows) entry.stop.breakOff();
     }
   }
 

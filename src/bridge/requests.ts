@@ -29,6 +29,8 @@ export interface InFlight extends NewRequest {
   delivered: boolean;
   /** When something was last heard of it. Milliseconds, monotonic. */
   touchedAt: number;
+  /** It was sent a second time although it may have run. */
+  repeated: boolean;
   /** Its asker has got an answer of ours; the remote's own is only looked at. */
   answered: boolean;
   /** Out of the table: nothing more will be said about it. */
@@ -92,6 +94,7 @@ export function createRequests(now: () => number, backlog?: Backlog): Requests {
         session: undefined,
         delivered: false,
         touchedAt: now(),
+        repeated: false,
         answered: false,
         done: false,
         stop: createStop(),

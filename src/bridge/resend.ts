@@ -1,5 +1,5 @@
 import type { AppError } from '../lib/errors.ts';
-import type { Failure } from './remote/transport.ts';
+import type { Failure } from './remote/failure.ts';
 
 /** What to do about a request that did not come through. */
 export type Step =
@@ -8,6 +8,8 @@ export type Step =
   | { readonly do: 'reconnect' }
   /** Send it again after a while. Milliseconds. */
   | { readonly do: 'wait'; readonly ms: number }
+  /** It may have run, and may run twice: send it once more after a while. Milliseconds. */
+  | { readonly do: 'repeat'; readonly ms: number }
   /** A person has to sign in (again), then send it again. */
   | { readonly do: 'sign_in'; readonly error: AppError };
 
@@ -15,15 +17,24 @@ export type Step =
 const mostTries = 4;
 /** The longest `Retry-After` that a call waits for. Milliseconds. */
 export const longestWaitMs = 10_000;
+/** The pause before a server that failed is asked the same again. Milliseconds. */
+const repeatMs = 500;
+
+export interface Sent {
+  /** How often the request was sent. */
+  readonly tries: number;
+  /** What it has waited already because the server asked for it. Milliseconds. */
+  readonly waitedMs: number;
+  /** Nothing happens twice when it runs twice, and it has not been repeated for that reason. */
+  readonly repeatable: boolean;
+}
 
 /**
- * The one place that decides whether a request is sent again: only where it has surely not run, because nothing
- * was sent, or because the server refused it before anything could run. What went out without an answer fails,
- * and so does what has been sent often enough.
- *
- * In: the failure, how often the request was sent, the time that it has waited already. Milliseconds.
+ * The one place that decides whether a request is sent again: where it has surely not run, because nothing was
+ * sent, or because the server refused it before anything could run; and once where it may run twice. Else what
+ * went out without an answer fails, and so does what has been sent often enough.
  */
-export function nextStep(failure: Failure, tries: number, waitedMs: number): Step {
+export function nextStep(failure: Failure, { tries, waitedMs, repeatable }: Sent): Step {
   const fail: Step = { do: 'fail', error: failure.error };
   if (tries >= mostTries) return fail;
   switch (failure.reason) {
@@ -36,11 +47,15 @@ export function nextStep(failure: Failure, tries: number, waitedMs: number): Ste
       const ms = failure.retryAfterMs ?? longestWaitMs;
       return waitedMs + ms <= longestWaitMs ? { do: 'wait', ms } : fail;
     }
-    case 'forbidden':
-    case 'status':
-    case 'wrong_transport':
     case 'lost':
+      return repeatable ? { do: 'repeat', ms: 0 } : fail;
+    case 'status':
+      return repeatable && mayPass(failure.status) ? { do: 'repeat', ms: repeatMs } : fail;
+    case 'forbidden':
+    case 'wrong_transport':
     case 'too_large':
       return fail;
   }
 }
+
+const mayPass = (status = 0) => status === 429 || status >= 500;

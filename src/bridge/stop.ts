@@ -7,6 +7,8 @@ export interface Stop {
   readonly signal: AbortSignal;
   /** What `stop` has to end; the latest one counts. */
   attach(end: (reason: Error) => void): void;
+  /** Ends what is attached as a failure; what comes after it may be attached and go on. */
+  breakOff(): void;
   stop(): void;
 }
 
@@ -27,6 +29,7 @@ export function createStop(): Stop {
       end = given;
       if (stopped) given(new Error('not wanted any more'));
     },
+    breakOff: () => end?.(new Error('the connection is lost')),
     stop() {
       if (stopped) return;
       stopped = true;

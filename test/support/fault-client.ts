@@ -68,10 +68,12 @@ export function startFaultClient(url: string, options: FaultClientOptions = {}):
   const messages: Record<string, unknown>[] = [];
   const wrong: string[] = [];
   const waiting = new Map<string, (line: string, json: Answer['json']) => void>();
-  let rest = '';
+  let rest: string[] = [];
   running.child.stdout.on('data', (chunk: string) => {
-    const lines = (rest + chunk).split('\n');
-    rest = lines.pop() ?? '';
+    rest.push(chunk);
+    if (!chunk.includes('\n')) return;
+    const lines = rest.join('').split('\n');
+    rest = [lines.pop() ?? ''];
     for (const line of lines) take(line);
   });
 

@@ -12,7 +12,7 @@ import {
   type StreamEvent,
 } from '../../../src/bridge/remote/event-stream.ts';
 import { retryAfterMs } from '../../../src/bridge/remote/retry-after.ts';
-import type { Failure } from '../../../src/bridge/remote/transport.ts';
+import type { Failure } from '../../../src/bridge/remote/failure.ts';
 import { createRequests, type NewRequest } from '../../../src/bridge/requests.ts';
 import { nextStep } from '../../../src/bridge/resend.ts';
 import { AppError, errorCodes } from '../../../src/lib/errors.ts';
@@ -235,12 +235,24 @@ describe('whether a request is sent again', () => {
     ['too large', failure('too_large'), 'fail'],
     ['the wrong transport', failure('wrong_transport'), 'fail'],
   ])('%s', (_, given, step) => {
-    expect(nextStep(given, 1, 0).do).toBe(step);
+    expect(nextStep(given, { tries: 1, waitedMs: 0, repeatable: false }).do).toBe(step);
+  });
+
+  test.each([
+    ['lost', failure('lost'), 'repeat'],
+    ['500', failure('status', { status: 500 }), 'repeat'],
+    ['429 without Retry-After', failure('status', { status: 429 }), 'repeat'],
+    ['a refusal', failure('status', { status: 400 }), 'fail'],
+    ['forbidden', failure('forbidden'), 'fail'],
+  ])('what may run twice, after %s', (_, given, step) => {
+    expect(nextStep(given, { tries: 1, waitedMs: 0, repeatable: true }).do).toBe(step);
   });
 
   test('never more than four times, never longer than 10 s in all', () => {
-    expect(nextStep(failure('unreachable'), 4, 0).do).toBe('fail');
-    expect(nextStep(failure('busy', { retryAfterMs: 6000 }), 2, 6000).do).toBe('fail');
+    expect(nextStep(failure('unreachable'), { tries: 4, waitedMs: 0, repeatable: true }).do).toBe('fail');
+    expect(
+      nextStep(failure('busy', { retryAfterMs: 6000 }), { tries: 2, waitedMs: 6000, repeatable: true }).do,
+    ).toBe('fail');
   });
 });
 
