@@ -108,7 +108,10 @@ export function createCarrier(options: CarrierOptions): Carrier {
 
   /** The stream that its answer should have come on is gone: on the next one once more, or an error. */
   function comeBack(entry: InFlight): void {
-    if (!repeatable(entry)) return fail(entry, lost(server).error);
+    if (!repeatable(entry)) {
+      fail(entry, lost(server).error);
+      return;
+    }
     log.debug('a request is sent again', { method: entry.method, after: 'lost' });
     entry.repeated = true;
     entry.session = undefined;

@@ -11,13 +11,8 @@ import type { Fragment } from './oversize.ts';
 import { createBackoff } from './remote/backoff.ts';
 import { connectBy } from './remote/detect.ts';
 import { createExchange } from './remote/exchange.ts';
-import {
-  type Connected,
-  type Failure,
-  isFailure,
-  type RemoteTransport,
-  type TransportKind,
-} from './remote/transport.ts';
+import { type Failure, isFailure } from './remote/failure.ts';
+import type { Connected, RemoteTransport, TransportKind } from './remote/transport.ts';
 import { createWaiters } from './waiters.ts';
 
 /** One connection to the remote, from its `initialize` to its end. */

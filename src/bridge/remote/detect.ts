@@ -1,8 +1,10 @@
 import { AppError } from '../../lib/errors.ts';
 import type { RemoteTransport as Wanted } from '../../lib/settings.ts';
+import { isTame } from '../message.ts';
+import { type Failure, isFailure } from './failure.ts';
 import { connectHttp } from './http.ts';
 import { connectSse } from './sse.ts';
-import { type Connect, type Failure, isFailure, type TransportKind } from './transport.ts';
+import type { Connect, Connected, TransportKind } from './transport.ts';
 
 const connectors: Readonly<Record<TransportKind, Connect>> = { http: connectHttp, sse: connectSse };
 
@@ -18,7 +20,8 @@ export function connectBy(remembered: TransportKind | undefined): Connect {
     let last: Failure | undefined;
     for (const kind of kindsToTry(transport, remembered, server.pathname)) {
       const result = await connectors[kind](edges, initialize, signal);
-      if (!isFailure(result) || result.reason !== 'wrong_transport' || signal.aborted) return result;
+      if (!isFailure(result)) return isTame(result.text) ? result : tooDeep(server, result);
+      if (result.reason !== 'wrong_transport' || signal.aborted) return result;
       last = result;
     }
     return transport === 'auto' ? neither(server, last) : wrong(server, transport, last);
@@ -33,6 +36,15 @@ export function kindsToTry(
   if (wanted !== 'auto') return [wanted];
   const first = remembered ?? (path.endsWith('/sse') ? 'sse' : 'http');
   return first === 'sse' ? ['sse', 'http'] : ['http', 'sse'];
+}
+
+async function tooDeep(server: URL, { transport }: Connected): Promise<Failure> {
+  await transport.close(0);
+  const error = new AppError(
+    'not_mcp_server',
+    `${server.host} answers initialize with JSON nested too deeply`,
+  );
+  return { reason: 'status', error };
 }
 
 function neither(server: URL, last: Failure | undefined): Failure {

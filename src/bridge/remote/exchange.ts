@@ -5,9 +5,8 @@ import { type HttpClient, type RequestOptions, readAll } from '../../lib/http.ts
 import type { Secret } from '../../lib/secret.ts';
 import type { RemoteSettings } from '../../lib/settings.ts';
 import { bearerChallenge } from './challenge.ts';
-import { networkFailure } from './failure.ts';
+import { type Failure, isFailure, networkFailure } from './failure.ts';
 import { retryAfterMs } from './retry-after.ts';
-import { type Failure, isFailure } from './transport.ts';
 
 export interface ExchangeOptions extends RequestOptions {
   readonly headers: Readonly<Record<string, string>>;

@@ -1,7 +1,40 @@
 import { AppError, hasCode, reasonOf } from '../../lib/errors.ts';
 import { describeNetworkError } from '../../lib/http.ts';
 import { display } from '../../lib/text.ts';
-import type { Failure } from './transport.ts';
+
+/** Why something did not come through. What may be done about it is decided in one place, `resend.ts`. */
+export interface Failure {
+  readonly reason: /** No connection, no name, no TLS: nothing was sent. */
+    | 'unreachable'
+    /** The gate refused us and there is no token that it would take; `error` says why. Nothing has run. */
+    | 'auth'
+    /** 403. Nothing has run. */
+    | 'forbidden'
+    /** The server has forgotten the MCP session (404). Nothing has run. */
+    | 'session'
+    /** 429, or 503, with `Retry-After`. Nothing has run. */
+    | 'busy'
+    /** Another status, a refused redirect. */
+    | 'status'
+    /** Nothing there speaks this transport. */
+    | 'wrong_transport'
+    /** It went out, and no answer will come. */
+    | 'lost'
+    /** The answer is over the limit. */
+    | 'too_large';
+  readonly error: AppError;
+  readonly status?: number;
+  /** The answer's body, when it was short. */
+  readonly body?: string;
+  /** With `busy`: how long the server wants us to wait. Milliseconds. */
+  readonly retryAfterMs?: number;
+  /** With `forbidden`: the scopes that the server asks for (RFC 6750 3.1). */
+  readonly scope?: string;
+}
+
+export function isFailure(value: object): value is Failure {
+  return 'reason' in value;
+}
 
 /** What a thrown network error means: never sent, or sent and lost. */
 export function networkFailure(error: unknown, url: URL): Failure {

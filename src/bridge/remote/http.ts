@@ -4,16 +4,9 @@ import { pause } from '../deferred.ts';
 import { answers, memberSource, readAnswer, rpcErrorOf, withId } from '../message.ts';
 import { createBackoff } from './backoff.ts';
 import type { ExchangeOptions } from './exchange.ts';
-import { lost, noAnswer, notThisTransport } from './failure.ts';
+import { type Failure, isFailure, lost, noAnswer, notThisTransport } from './failure.ts';
 import { mediaType, readEvents, readJson } from './read.ts';
-import {
-  type Connect,
-  type Connected,
-  type Failure,
-  isFailure,
-  type Outgoing,
-  type RemoteTransport,
-} from './transport.ts';
+import type { Connect, Connected, Outgoing, RemoteTransport } from './transport.ts';
 
 /** How long messages wait for the stream of server messages to stand. Milliseconds. */
 const listenMs = 2_000;

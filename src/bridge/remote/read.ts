@@ -1,8 +1,9 @@
 import type { IncomingMessage } from 'node:http';
 import { StringDecoder } from 'node:string_decoder';
 import { createEventLimit, createEventParser, oversized } from './event-stream.ts';
+import type { Failure } from './failure.ts';
 import { lost, tooLarge } from './failure.ts';
-import type { Failure, RemoteEvents } from './transport.ts';
+import type { RemoteEvents } from './transport.ts';
 
 export const mediaType = (incoming: IncomingMessage): string =>
   (incoming.headers['content-type'] ?? '').split(';')[0]?.trim().toLowerCase() ?? '';

@@ -4,9 +4,9 @@ import { display } from '../../lib/text.ts';
 import { createDeferred } from '../deferred.ts';
 import { answers, readAnswer } from '../message.ts';
 import { oversized, oversizeEvent } from './event-stream.ts';
-import { lost, notThisTransport } from './failure.ts';
+import { type Failure, isFailure, lost, notThisTransport } from './failure.ts';
 import { createStreamFetch } from './stream-fetch.ts';
-import { type Connect, type Connected, type Failure, isFailure, type RemoteTransport } from './transport.ts';
+import type { Connect, Connected, RemoteTransport } from './transport.ts';
 
 /** The first event names the endpoint; a server that speaks another transport never sends it. Milliseconds. */
 const endpointMs = 5_000;

@@ -1,9 +1,9 @@
 import type { IncomingMessage } from 'node:http';
 import type { FetchLike } from 'eventsource';
 import { createEventLimit } from './event-stream.ts';
-import { networkFailure, notThisTransport } from './failure.ts';
+import { type Failure, isFailure, networkFailure, notThisTransport } from './failure.ts';
 import { mediaType } from './read.ts';
-import { type Failure, isFailure, type RemoteEdges } from './transport.ts';
+import type { RemoteEdges } from './transport.ts';
 
 /**
  * The `fetch` that an EventSource reads through: our own requests (token, redirects, statuses), events bounded

@@ -1,46 +1,12 @@
-import type { AppError } from '../../lib/errors.ts';
 import type { JsonObject } from '../../lib/json.ts';
 import type { Log } from '../../lib/log.ts';
 import type { RemoteSettings } from '../../lib/settings.ts';
 import type { Fragment } from '../oversize.ts';
 import type { Stop } from '../stop.ts';
 import type { Exchange } from './exchange.ts';
+import type { Failure } from './failure.ts';
 
 export type TransportKind = 'http' | 'sse';
-
-/** Why something did not come through. What may be done about it is decided in one place, `resend.ts`. */
-export interface Failure {
-  readonly reason: /** No connection, no name, no TLS: nothing was sent. */
-    | 'unreachable'
-    /** The gate refused us and there is no token that it would take; `error` says why. Nothing has run. */
-    | 'auth'
-    /** 403. Nothing has run. */
-    | 'forbidden'
-    /** The server has forgotten the MCP session (404). Nothing has run. */
-    | 'session'
-    /** 429, or 503, with `Retry-After`. Nothing has run. */
-    | 'busy'
-    /** Another status, a refused redirect. */
-    | 'status'
-    /** Nothing there speaks this transport. */
-    | 'wrong_transport'
-    /** It went out, and no answer will come. */
-    | 'lost'
-    /** The answer is over the limit. */
-    | 'too_large';
-  readonly error: AppError;
-  readonly status?: number;
-  /** The answer's body, when it was short. */
-  readonly body?: string;
-  /** With `busy`: how long the server wants us to wait. Milliseconds. */
-  readonly retryAfterMs?: number;
-  /** With `forbidden`: the scopes that the server asks for (RFC 6750 3.1). */
-  readonly scope?: string;
-}
-
-export function isFailure(value: object): value is Failure {
-  return 'reason' in value;
-}
 
 /** Where a transport puts what comes in. */
 export interface RemoteEvents {
