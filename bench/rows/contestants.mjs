@@ -89,14 +89,20 @@ export async function forBoth(row) {
   return observed;
 }
 
-/** What a person's browser does with an authorization URL. Out: the last page, or why there was none. */
-export async function visit(url) {
+/** What a browser does with a URL. Out: the last page, or why there was none. */
+export async function fetchPage(url) {
   try {
     const answer = await fetch(url, { signal: AbortSignal.timeout(20_000) });
     return { status: answer.status, text: await answer.text() };
   } catch (error) {
     return { status: 0, text: String(error.cause?.code ?? error.message) };
   }
+}
+
+/** A person in the browser: never as quick as the process that opened it. */
+export async function visit(url) {
+  await delay(1_000);
+  return fetchPage(url);
 }
 
 function filesBelow(folder) {

@@ -9,11 +9,11 @@ const scopes = ['read', 'write', 'offline_access'];
  * PKCE with S256, rotating refresh tokens without a grace period, and the whole family of tokens revoked when a
  * refresh token comes a second time (RFC 9700 4.14.2).
  *
- * In: `lifetimeS` of access tokens; `rotates`, whether a refresh gives a new refresh token; `tokenMs`, how long
- * the token endpoint takes. Out: `scopeOf(token)` (undefined: not valid), what it `saw`, and what can go wrong
+ * In: `lifetimeS` of access tokens; `refreshes`, whether there are refresh tokens; `rotates`, whether a refresh
+ * gives a new one; `tokenMs`, how long the token endpoint takes. Out: `scopeOf(token)` (undefined: not valid), what it `saw`, and what can go wrong
  * at a real one: `revokeAccessTokens`, `forgetClients`.
  */
-export async function openIssuer({ lifetimeS = 3_600, rotates = true, tokenMs = 0 } = {}) {
+export async function openIssuer({ lifetimeS = 3_600, refreshes = true, rotates = true, tokenMs = 0 } = {}) {
   const clients = new Map();
   const codes = new Map();
   const access = new Map();
@@ -103,7 +103,7 @@ export async function openIssuer({ lifetimeS = 3_600, rotates = true, tokenMs = 
       access_token: accessToken,
       token_type: 'Bearer',
       expires_in: lifetimeS,
-      refresh_token: refreshToken,
+      ...(refreshes ? { refresh_token: refreshToken } : {}),
       scope: family.scope,
     });
   }
