@@ -8,6 +8,7 @@ export function openDirect(url, token) {
   const waiting = new Map();
   let [session, count, target] = [undefined, 0, url];
   let stream;
+  let stopped = false;
 
   function send(method, body, onAnswer) {
     const headers = {
@@ -16,7 +17,11 @@ export function openDirect(url, token) {
       ...(body ? { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) } : {}),
       ...(session ? { 'mcp-session-id': session } : {}),
     };
-    request(target, { method, agent, headers }, onAnswer).end(body);
+    const outgoing = request(target, { method, agent, headers }, onAnswer);
+    outgoing.on('error', (error) => {
+      if (!stopped) throw error;
+    });
+    outgoing.end(body);
   }
 
   function onEvents(answer, onEvent) {
@@ -74,6 +79,7 @@ export function openDirect(url, token) {
     },
     call: (name) => call('tools/call', { name, arguments: {} }),
     async stop() {
+      stopped = true;
       stream?.destroy();
       agent.destroy();
     },

@@ -1,4 +1,4 @@
-// Protected whoami servers beside each other: node bench/server/run.mjs [--rounds 3] [--seconds 3] [--idle 500]
+// Protected whoami servers beside each other: node bench/server/run.mjs [--rounds 3] [--seconds 3] [--idle 1000]
 // The rounds are interleaved; client and provider share the machine with the server. Linux (reads /proc).
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -16,7 +16,7 @@ const { values } = parseArgs({
   options: {
     rounds: { type: 'string', default: '3' },
     seconds: { type: 'string', default: '3' },
-    idle: { type: 'string', default: '500' },
+    idle: { type: 'string', default: '1000' },
   },
 });
 const [rounds, seconds, idle] = [values.rounds, values.seconds, values.idle].map(Number);
