@@ -12,8 +12,10 @@ import { createDeferred, pause } from './deferred.ts';
 import { createGreeter } from './greeter.ts';
 import { createLink } from './link.ts';
 import { createLists } from './lists.ts';
+import { createLiveness } from './liveness.ts';
 import { createLines, readLines } from './local.ts';
 import { createRelay } from './relay.ts';
+import { createRenewals } from './renewals.ts';
 import { createRepeatable } from './repeatable.ts';
 import { createRequests } from './requests.ts';
 import { createSignInDesk } from './sign-in.ts';
@@ -35,6 +37,8 @@ export interface BridgeOptions {
   readonly log: Log;
   /** A clock that never goes back. Milliseconds. */
   readonly now?: () => number;
+  /** The clock of the wall, which goes on while the machine sleeps. Milliseconds. */
+  readonly wall?: () => number;
   readonly timing?: Partial<Timing>;
 }
 
@@ -90,7 +94,10 @@ export function openBridge(options: BridgeOptions): Bridge {
       tooLarge: (fragment, id) => relay.remoteTooLarge(fragment, id),
       pressure: lines.pressure,
       greeted: (connected) => greeter.greeted(connected),
-      ready: () => void lists.refresh(),
+      ready() {
+        renewals.renew();
+        void lists.refresh();
+      },
       unavailable: (error, answer) => greeter.unavailable(error, answer),
       dropped(session, failure) {
         relay.forget(session.source);
@@ -109,6 +116,17 @@ export function openBridge(options: BridgeOptions): Bridge {
     backlog,
     timing,
     mayRepeat: createRepeatable(() => lists.saved('tools/list')),
+  });
+  const renewals = createRenewals(carrier.request);
+  const liveness = createLiveness({
+    server,
+    requests,
+    link,
+    carrier,
+    log,
+    now,
+    wall: options.wall ?? Date.now,
+    stalled: () => lines.pressure() !== undefined,
   });
   const lists = createLists({ server, store: options.catalogue, log, request: carrier.request, tell });
   const greeter = createGreeter({
@@ -130,7 +148,19 @@ export function openBridge(options: BridgeOptions): Bridge {
       hint: 'allow more with --max-message',
     });
   };
-  const relay = createRelay({ server, requests, carrier, asks, greeter, link, lists, log, tell, tooLarge });
+  const relay = createRelay({
+    server,
+    requests,
+    carrier,
+    asks,
+    greeter,
+    link,
+    lists,
+    renewals,
+    log,
+    tell,
+    tooLarge,
+  });
 
   const reader = readLines(input, remote.maxMessageBytes, {
     line: relay.fromClient,
@@ -150,6 +180,7 @@ export function openBridge(options: BridgeOptions): Bridge {
     const error = new AppError('cancelled', reason);
     for (const entry of requests.all()) carrier.fail(entry, error);
     carrier.stop();
+    liveness.stop();
     desk.leave();
     await Promise.race([link.close(timing.farewellMs), pause(timing.farewellMs, never)]);
     await Promise.race([lines.flushed(), pause(flushMs, never)]);

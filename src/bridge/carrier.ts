@@ -42,6 +42,8 @@ export interface Carrier {
   fail(entry: InFlight, error: AppError): void;
   /** The connection is gone: fails the requests whose answers went with it. */
   lose(session: Session, failure: Failure): void;
+  /** No answer will come to this request where it was sent: once more if it may run twice, or an error. */
+  giveUp(entry: InFlight): void;
   /** A notification or an answer: held while there is no connection, dropped when there is none in time. */
   pass(text: string): Promise<void>;
   /** A request of the bridge's own. `undefined`: no answer, or an error. */
@@ -74,18 +76,22 @@ export function createCarrier(options: CarrierOptions): Carrier {
       }
       entry.session = session;
       entry.touchedAt = now();
+      entry.sentAt = entry.touchedAt;
       const { text, id, stop } = entry;
       const failure = await session.transport.send({
         text,
         id,
         stop,
         waiting: () => !entry.done,
+        alive: () => {
+          entry.aliveAt = now();
+        },
       });
       if (entry.done) return;
       if (!failure) {
         entry.delivered = true;
         // What its answer should have come on went away in the meantime.
-        if (session.transport.sharedStream && link.session !== session) comeBack(entry);
+        if (session.transport.sharedStream && !link.stands(session)) comeBack(entry);
         return;
       }
       entry.session = undefined;
@@ -124,14 +130,18 @@ export function createCarrier(options: CarrierOptions): Carrier {
   }
 
   function lose(session: Session, failure: Failure): void {
-    if (!session.transport.sharedStream) return;
     // A server that has only forgotten the session still says of each open POST whether it took it.
     const knows = failure.reason === 'session';
     for (const entry of requests.all()) {
       if (entry.session !== session) continue;
-      if (entry.delivered) comeBack(entry);
-      else if (!knows) entry.stop.breakOff();
+      if (entry.delivered || (session.transport.sharedStream && !knows)) giveUp(entry);
     }
+  }
+
+  /** No answer will come on the connection that carries it. */
+  function giveUp(entry: InFlight): void {
+    if (entry.delivered) comeBack(entry);
+    else entry.stop.breakOff();
   }
 
   /** True when the call may be sent now; else it has been answered. */
@@ -204,7 +214,7 @@ export function createCarrier(options: CarrierOptions): Carrier {
   }, sweepMs);
   timer.unref();
 
-  return { carry, see, fail, lose, pass, request, cancel, stop: () => clearInterval(timer) };
+  return { carry, see, fail, lose, giveUp, pass, request, cancel, stop: () => clearInterval(timer) };
 }
 
 function silent(server: URL, ms: number): AppError {

@@ -4,15 +4,14 @@ import type { HttpClient } from '../lib/http.ts';
 import type { Log } from '../lib/log.ts';
 import type { RemoteSettings } from '../lib/settings.ts';
 import { display } from '../lib/text.ts';
-import { pause } from './deferred.ts';
 import { ownInitialize } from './greeting.ts';
 import { notificationLine } from './message.ts';
 import type { Fragment } from './oversize.ts';
-import { createBackoff } from './remote/backoff.ts';
 import { connectBy } from './remote/detect.ts';
 import { createExchange } from './remote/exchange.ts';
-import { type Failure, isFailure } from './remote/failure.ts';
+import { type Failure, isFailure, isOffline, mayPass, notConnected } from './remote/failure.ts';
 import type { Connected, RemoteTransport, TransportKind } from './remote/transport.ts';
+import { createTries } from './tries.ts';
 import { createWaiters } from './waiters.ts';
 
 /** One connection to the remote, from its `initialize` to its end. */
@@ -20,8 +19,6 @@ export interface Session {
   readonly transport: RemoteTransport;
   /** What names this connection beside the messages that come on it. */
   readonly source: object;
-  /** When bytes last came in. Milliseconds, monotonic. */
-  readonly seenAt: number;
 }
 
 export interface Handshake {
@@ -70,11 +67,19 @@ export interface Link {
   settled(ms: number): Promise<void>;
   /** The remote does not answer on `session` any more: connect anew. */
   drop(session: Session, failure: Failure): void;
+  /** Whether `session` is still open. */
+  stands(session: Session): boolean;
+  /** The open connection may be dead: requests wait until it is trusted or dropped. */
+  doubt(): Session | undefined;
+  trust(session: Session): void;
   close(limitMs: number): Promise<void>;
 }
 
-/** Two tries are at least so far apart, however many requests ask for one. Milliseconds. */
-const leastGapMs = 100;
+/** The first `initialize` may wake a sleeping server; later ones are not waited for so long. Milliseconds. */
+const firstGreetingMs = 30_000;
+const laterGreetingMs = 8_000;
+/** How long a request waits where the server's name cannot be resolved. Milliseconds. */
+const offlineMs = 5_000;
 /** A connection that lived shorter than this counts as a failed try for the back-off. Milliseconds. */
 const stableMs = 2_000;
 
@@ -86,8 +91,8 @@ const ownHandshake: Handshake = {
 };
 
 export function createLink({ remote, tokens, http, log, now, handlers }: LinkOptions): Link {
-  const exchange = createExchange(remote, tokens, http);
-  const backoff = createBackoff();
+  const own = http.fork();
+  const exchange = createExchange(remote, tokens, own);
   const closed = new AbortController();
   const waiters = createWaiters<Session>();
   let handshake = ownHandshake;
@@ -97,69 +102,49 @@ export function createLink({ remote, tokens, http, log, now, handlers }: LinkOpt
   /** Since when requests can be sent; `undefined`: they cannot. */
   let readyAt: number | undefined;
   let finishing: Session | undefined;
-  let running = false;
-  let wake = new AbortController();
-  /** Somebody waits for the next try. */
-  let hurry = false;
-  let lastTryAt = Number.NEGATIVE_INFINITY;
+  /** It may be dead: nothing is sent on it until it has shown that it is not. */
+  let doubted: Session | undefined;
   let lastError: AppError | undefined;
 
-  /** Tries until there is a connection, or until trying again is of no use by itself. */
-  async function run(): Promise<void> {
-    if (running) return;
-    running = true;
-    while (!closed.signal.aborted) {
-      wake = new AbortController();
-      const waitMs = hurry ? 0 : backoff.next();
-      if (waitMs > 0) await pause(waitMs, wake.signal);
-      const gapMs = leastGapMs - (now() - lastTryAt);
-      if (gapMs > 0) await pause(gapMs, closed.signal);
-      if (closed.signal.aborted) break;
-      lastTryAt = now();
-      hurry = false;
+  const tries = createTries({
+    now,
+    closed: closed.signal,
+    async attempt() {
       const failure = await connect();
       // Lost again before it could be used: that is a failed try too.
-      if (!failure && !greeted) continue;
-      if (!failure || closed.signal.aborted) break;
+      if (!failure) return greeted || closed.signal.aborted ? 'over' : 'again';
       lastError = failure.error;
-      if (!isPassing(failure)) {
+      if (!mayPass(failure)) {
         waiters.reject(failure.error);
-        break;
+        return 'over';
       }
       waiters.tried();
       log.warn(`no connection to ${remote.server.host}, trying again`, { reason: failure.error });
-    }
-    running = false;
-  }
+      return 'again';
+    },
+  });
 
   async function connect(): Promise<Failure | undefined> {
-    const state: { seenAt: number; dropped?: Failure; session?: Session } = { seenAt: now() };
+    const state: { dropped?: Failure; session?: Session } = {};
     const events = {
       message: (text: string) => handlers.message(text, state),
       tooLarge: handlers.tooLarge,
       pressure: handlers.pressure,
-      seen: () => {
-        state.seenAt = now();
-      },
       dropped: (failure: Failure) => {
         state.dropped = failure;
         if (state.session) drop(state.session, failure);
       },
     };
-    const result = await connectBy(kind)({ remote, exchange, events, log }, handshake, closed.signal);
+    const greetingMs = kind === undefined ? firstGreetingMs : laterGreetingMs;
+    const edges = { remote, exchange, events, http: own, now, greetingMs, log };
+    const result = await connectBy(kind)(edges, handshake, closed.signal);
     if (isFailure(result)) {
       handlers.unavailable(result.error);
       return result;
     }
     if (result.json.error !== undefined) return refused(result);
     const { transport } = result;
-    const session: Session = {
-      transport,
-      source: state,
-      get seenAt() {
-        return state.seenAt;
-      },
-    };
+    const session: Session = { transport, source: state };
     state.session = session;
     if (closed.signal.aborted) {
       await transport.close(0);
@@ -198,10 +183,12 @@ export function createLink({ remote, tokens, http, log, now, handlers }: LinkOpt
   }
 
   function dropNow(session: Session, failure: Failure): Failure {
-    if (readyAt !== undefined && now() - readyAt >= stableMs) backoff.reset();
+    if (readyAt !== undefined && now() - readyAt >= stableMs) tries.steady();
     greeted = undefined;
+    doubted = undefined;
     readyAt = undefined;
     void session.transport.close(0);
+    own.retire();
     handlers.dropped(session, failure);
     return failure;
   }
@@ -212,18 +199,19 @@ export function createLink({ remote, tokens, http, log, now, handlers }: LinkOpt
     lastError = failure.reason === 'session' ? undefined : failure.error;
     const say = failure.reason === 'session' ? log.info : log.warn;
     say(`lost the connection to ${remote.server.host}`, { reason: failure.error });
-    if (!closed.signal.aborted && failure.reason !== 'auth') void run();
+    if (!closed.signal.aborted && failure.reason !== 'auth') void tries.start();
   }
 
   function ready(holdMs: number): Promise<Session> {
-    if (greeted && readyAt !== undefined) return Promise.resolve(greeted);
+    if (greeted && readyAt !== undefined && !doubted) return Promise.resolve(greeted);
     if (closed.signal.aborted) return Promise.reject(new AppError('cancelled', 'the bridge is closing'));
-    const result = waiters.wait(holdMs, () => lastError ?? tooSlow(remote.server, holdMs));
-    hurry = true;
-    if (running) wake.abort();
+    const ms = lastError && isOffline(lastError) ? Math.min(holdMs, offlineMs) : holdMs;
+    const result = waiters.wait(ms, () => notConnected(remote.server, lastError, ms));
+    tries.hurry();
+    if (tries.running || doubted) return result;
     // A client that asks without having said `initialized` is served all the same.
-    else if (greeted) void finishLate(greeted);
-    else void run();
+    if (greeted) void finishLate(greeted);
+    else void tries.start();
     return result;
   }
 
@@ -231,61 +219,50 @@ export function createLink({ remote, tokens, http, log, now, handlers }: LinkOpt
     if (finishing === session || readyAt !== undefined) return;
     finishing = session;
     const failure = await finish(session);
-    if (failure && !closed.signal.aborted) await run();
+    if (failure && !closed.signal.aborted) await tries.start();
   }
 
   return {
     get session() {
-      return readyAt === undefined ? undefined : greeted;
+      return readyAt === undefined || doubted ? undefined : greeted;
     },
     start(given, remembered) {
       handshake = given ?? handshake;
       kind ??= remembered;
-      if (!greeted) void run();
+      if (!greeted) void tries.start();
     },
     initialized(text) {
       if (initializedText !== undefined) return;
       initializedText = text;
-      if (greeted && !running) void finishLate(greeted);
+      if (greeted && !tries.running) void finishLate(greeted);
     },
     ready,
     settled(ms) {
       if (readyAt !== undefined || lastError || closed.signal.aborted || ms <= 0) return Promise.resolve();
-      if (!greeted) void run();
+      if (!greeted) void tries.start();
       return waiters.news(ms);
     },
     drop,
+    stands: (session) => greeted === session,
+    doubt() {
+      if (readyAt !== undefined) doubted = greeted;
+      return doubted;
+    },
+    trust(session) {
+      if (doubted !== session) return;
+      doubted = undefined;
+      waiters.resolve(session);
+    },
     async close(limitMs) {
       const session = greeted;
       closed.abort();
-      wake.abort();
       greeted = undefined;
       readyAt = undefined;
       waiters.reject(new AppError('cancelled', 'the bridge is closing'));
+      own.retire();
       await session?.transport.close(limitMs).catch((error: unknown) => {
         log.debug('the session could not be ended', { reason: asAppError(error) });
       });
     },
   };
-}
-
-/** Whether a try has failed for a reason that may pass without anybody doing anything. */
-function isPassing({ reason, status }: Failure): boolean {
-  return (
-    reason === 'unreachable' ||
-    reason === 'lost' ||
-    reason === 'busy' ||
-    reason === 'session' ||
-    (status ?? 0) >= 500
-  );
-}
-
-function tooSlow(server: URL, ms: number): AppError {
-  return new AppError(
-    'server_unreachable',
-    `${server.host} has not answered within ${Math.round(ms / 1000)} s`,
-    {
-      hint: 'call again; the bridge goes on trying',
-    },
-  );
 }

@@ -11,6 +11,7 @@ import type { Lists } from './lists.ts';
 import { cancelledId, type Message, oneLine, paramsOf, readMessages, resultLine, withId } from './message.ts';
 import { type Fragment, fragmentBytes, idOfFragment, isAnswerFragment } from './oversize.ts';
 import { noAnswer } from './remote/failure.ts';
+import type { Renewals } from './renewals.ts';
 import type { Requests } from './requests.ts';
 
 export interface RelayOptions {
@@ -21,6 +22,7 @@ export interface RelayOptions {
   readonly greeter: Greeter;
   readonly link: Link;
   readonly lists: Lists;
+  readonly renewals: Renewals;
   readonly log: Log;
   /** Writes a line to the client. */
   tell(line: string): void;
@@ -43,7 +45,7 @@ export interface Relay {
 const isList = (method: string): method is ListMethod => (listMethods as readonly string[]).includes(method);
 
 export function createRelay(options: RelayOptions): Relay {
-  const { server, requests, carrier, asks, greeter, link, lists, log, tell, tooLarge } = options;
+  const { server, requests, carrier, asks, greeter, link, lists, renewals, log, tell, tooLarge } = options;
   /** The server's requests that the client has not answered, each with its connection. */
   const asked = new Map<string, object>();
 
@@ -83,6 +85,7 @@ export function createRelay(options: RelayOptions): Relay {
   }
 
   function forward({ id, method, json, text }: Request): boolean {
+    renewals.note(method, json);
     return carrier.carry({ id, method, json, text, answerTo: tell }) !== undefined;
   }
 

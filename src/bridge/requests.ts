@@ -29,6 +29,9 @@ export interface InFlight extends NewRequest {
   delivered: boolean;
   /** When something was last heard of it. Milliseconds, monotonic. */
   touchedAt: number;
+  /** When it was last sent, and when a sign of life came on the way of its own answer. Milliseconds, monotonic. */
+  sentAt: number;
+  aliveAt: number;
   /** It was sent a second time although it may have run. */
   repeated: boolean;
   /** Its asker has got an answer of ours; the remote's own is only looked at. */
@@ -94,6 +97,8 @@ export function createRequests(now: () => number, backlog?: Backlog): Requests {
         session: undefined,
         delivered: false,
         touchedAt: now(),
+        sentAt: 0,
+        aliveAt: 0,
         repeated: false,
         answered: false,
         done: false,

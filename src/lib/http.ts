@@ -1,6 +1,6 @@
 import http from 'node:http';
 import https from 'node:https';
-import type { LookupFunction } from 'node:net';
+import type { LookupFunction, Socket } from 'node:net';
 import { AppError, hasCode, reasonOf } from './errors.ts';
 
 /** The sizes and times that bound every exchange (security budgets). Bytes and milliseconds. */
@@ -25,6 +25,8 @@ export interface RequestOptions {
   readonly lookup?: LookupFunction | undefined;
   /** Told how to break the exchange off, until its answer is read: `signal` without its cost for each call. */
   readonly started?: ((end: (reason: Error) => void) => void) | undefined;
+  /** Told which connection carries it, and whether an earlier request left it behind. */
+  readonly connected?: ((socket: Socket, reused: boolean) => void) | undefined;
 }
 
 export interface ReadOptions extends RequestOptions {
@@ -49,7 +51,11 @@ export interface HttpClient {
   open(url: URL, options?: RequestOptions): Promise<http.IncomingMessage>;
   /** Sends the request and reads the whole answer as UTF-8. Throws AppError `too_large` or `timeout`. */
   read(url: URL, options?: ReadOptions): Promise<Answer>;
-  /** Closes idle connections. */
+  /** Another client with connections of its own. */
+  fork(more?: Pick<HttpClientOptions, 'maxSockets' | 'keepUntilClosed'>): HttpClient;
+  /** Closes the idle connections: what is sent from now on goes by new ones. */
+  retire(): void;
+  /** Closes all connections. */
   close(): void;
 }
 
@@ -59,6 +65,8 @@ export interface HttpClientOptions {
   readonly lookup?: LookupFunction | undefined;
   /** Most connections to one origin. Default 256. */
   readonly maxSockets?: number;
+  /** Idle connections are kept until the server closes them, whatever it announced. */
+  readonly keepUntilClosed?: boolean;
 }
 
 export function createHttpClient(options: HttpClientOptions): HttpClient {
@@ -69,6 +77,7 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
   } as const;
   const plain = new http.Agent(agentOptions);
   const secure = new https.Agent({ ...agentOptions, ...(options.ca ? { ca: options.ca } : {}) });
+  if (options.keepUntilClosed) for (const agent of [plain, secure]) Object.assign(agent, { keepSocketAlive });
 
   function open(url: URL, request: RequestOptions = {}): Promise<http.IncomingMessage> {
     return new Promise((resolve, reject) => {
@@ -106,7 +115,11 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
         clearTimeout(timer);
         reject(error);
       });
-      request.started?.((reason) => outgoing.destroy(reason));
+      const { connected } = request;
+      if (connected) outgoing.once('socket', (socket) => connected(socket, outgoing.reusedSocket));
+      request.started?.((reason) =>
+        outgoing.destroy(isConnecting(outgoing) ? neverConnected(reason) : reason),
+      );
       outgoing.end(request.body);
     });
   }
@@ -136,8 +149,31 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
     plain.destroy();
     secure.destroy();
   };
-  return { open, read, close };
+  const retire = () => {
+    for (const agent of [plain, secure]) {
+      for (const socket of Object.values(agent.freeSockets).flat()) socket?.destroy();
+    }
+  };
+  return { open, read, close, retire, fork: (more = {}) => createHttpClient({ ...options, ...more }) };
 }
+
+function keepSocketAlive(socket: Socket): boolean {
+  socket.setKeepAlive(true, 1_000);
+  socket.unref();
+  return true;
+}
+
+/** Whether nothing of a request can have left this machine. */
+function isConnecting({ socket }: http.ClientRequest): boolean {
+  const { connecting, secureConnecting } = (socket ?? { connecting: true }) as Partial<
+    Socket & { secureConnecting: boolean }
+  >;
+  return connecting === true || secureConnecting === true;
+}
+
+/** As the system would say it. */
+const neverConnected = (reason: Error) =>
+  Object.assign(new Error(reason.message), { code: 'ETIMEDOUT', syscall: 'connect' });
 
 /** Reads a stream of at most `maxBytes`; a longer one is cut off at the socket. */
 export async function readAll(incoming: http.IncomingMessage, maxBytes: number, url: URL): Promise<string> {

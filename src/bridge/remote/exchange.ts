@@ -12,6 +12,8 @@ export interface ExchangeOptions extends RequestOptions {
   readonly headers: Readonly<Record<string, string>>;
   /** False: a 401 is not worth a new token (the DELETE at the end). Default true. */
   readonly renew?: boolean;
+  /** Other connections than those of the calls. */
+  readonly lane?: HttpClient;
 }
 
 /**
@@ -63,7 +65,7 @@ export function createExchange(
       if (token) headers.authorization = `Bearer ${token.reveal()}`;
       let incoming: IncomingMessage;
       try {
-        incoming = await http.open(target, { headersTimeoutMs: 0, ...options, headers });
+        incoming = await (options.lane ?? http).open(target, { headersTimeoutMs: 0, ...options, headers });
       } catch (error) {
         return networkFailure(error, target);
       }

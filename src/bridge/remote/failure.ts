@@ -52,10 +52,10 @@ export function networkFailure(error: unknown, url: URL): Failure {
 }
 
 export function unreachable(url: URL, cause: unknown): Failure {
-  const error = new AppError('server_unreachable', describeNetworkError(cause, url), {
-    hint: 'start the server, or check its address and your network; the bridge goes on trying',
-    cause,
-  });
+  const hint = isNameFailure(cause)
+    ? 'are you offline? Check the network, and how the name is spelled; the bridge goes on trying'
+    : 'start the server, or check its address and your network; the bridge goes on trying';
+  const error = new AppError('server_unreachable', describeNetworkError(cause, url), { hint, cause });
   return { reason: 'unreachable', error };
 }
 
@@ -99,6 +99,31 @@ export function notThisTransport(url: URL, got: string): Failure {
   });
   return { reason: 'wrong_transport', error };
 }
+
+/** Why a request that has waited for `ms` was not sent at all. In: why the last try failed. */
+export function notConnected(url: URL, last: AppError | undefined, ms: number): AppError {
+  // What is said of a lost connection is not true of a request that never left.
+  if (last && last.code !== 'remote_error' && last.code !== 'timeout') return last;
+  const waited = `within ${Math.round(ms / 1000)} s`;
+  const message = last
+    ? `there was no connection to ${url.host} that lasted, ${waited}; the request was not sent`
+    : `${url.host} has not answered ${waited}; the request was not sent`;
+  return new AppError('server_unreachable', message, {
+    hint: 'call again; the bridge goes on trying',
+    cause: last,
+  });
+}
+
+/** Whether a try to connect has failed for a reason that may pass without anybody doing anything. */
+export function mayPass({ reason, status = 0 }: Failure): boolean {
+  return ['unreachable', 'lost', 'busy', 'session'].includes(reason) || status >= 500;
+}
+
+/** Whether the server could not be found by its name: there is no network, or no such server. */
+export const isOffline = (error: AppError): boolean => isNameFailure(error.cause);
+
+const isNameFailure = (error: unknown) =>
+  hasCode(error instanceof AggregateError ? error.errors[0] : error, 'ENOTFOUND', 'EAI_AGAIN', 'ENETUNREACH');
 
 function neverSent(error: unknown): boolean {
   const first: unknown = error instanceof AggregateError ? error.errors[0] : error;

@@ -6,27 +6,34 @@ import { createBackoff } from './backoff.ts';
 import type { ExchangeOptions } from './exchange.ts';
 import { type Failure, isFailure, lost, noAnswer, notThisTransport } from './failure.ts';
 import { mediaType, readEvents, readJson } from './read.ts';
-import type { Connect, Connected, Outgoing, RemoteTransport } from './transport.ts';
+import { createPinger } from './pinger.ts';
+import {
+  type Connect,
+  type Connected,
+  createPings,
+  type Outgoing,
+  type RemoteTransport,
+} from './transport.ts';
+import { createWitness } from './witness.ts';
 
 /** How long messages wait for the stream of server messages to stand. Milliseconds. */
 const listenMs = 2_000;
 /** The wait before a stream is resumed, when the server does not say; and the bounds of what it may say. */
 const resume = { defaultMs: 1_000, leastMs: 20, mostMs: 60_000 };
-/** `initialize` may wake a sleeping server. Milliseconds. */
-const greetingMs = 30_000;
-const deliveryMs = 30_000;
+const deliveryMs = 10_000;
 
 const both = 'application/json, text/event-stream';
 const visible = /^[\x21-\x7e]{1,1024}$/;
 
 /** Streamable HTTP (revisions 2025-03-26 to 2025-11-25, basic/transports). */
 export const connectHttp: Connect = async (edges, initialize, signal) => {
-  const { remote, exchange, events, log } = edges;
+  const { remote, exchange, events, log, greetingMs } = edges;
   const url = remote.server;
   const session: Record<string, string> = {};
   const ended = new AbortController();
 
-  const post = (text: string, limitMs: number, ends: Pick<ExchangeOptions, 'signal' | 'started'>) =>
+  type Ends = Pick<ExchangeOptions, 'signal' | 'started' | 'lane' | 'connected' | 'renew'>;
+  const post = (text: string, limitMs: number, ends: Ends) =>
     exchange.open(url, {
       method: 'POST',
       headers: { accept: both, 'content-type': 'application/json', ...session },
@@ -40,6 +47,22 @@ export const connectHttp: Connect = async (edges, initialize, signal) => {
       signal: stop,
     });
 
+  const stream = createWitness(edges.now);
+  let spokeAt = Number.NEGATIVE_INFINITY;
+  const nextPing = createPings();
+  let open = 0;
+  const pinger = createPinger({
+    http: edges.http,
+    now: edges.now,
+    busy: () => open > 0,
+    async send(lane, connected) {
+      const signal = ended.signal;
+      const answer = await post(nextPing(), deliveryMs, { lane, connected, signal, renew: false });
+      if (isFailure(answer) && isForgotten(answer)) events.dropped({ ...answer, reason: 'session' });
+      return answer;
+    },
+  });
+
   /** Takes the answer to a POST to its end, resuming a stream that the server cut (2025-11-25, "resumability"). */
   async function receive(
     first: IncomingMessage,
@@ -49,8 +72,9 @@ export const connectHttp: Connect = async (edges, initialize, signal) => {
     const waiting = () =>
       !(outgoing.stop?.stopped ?? ended.signal.aborted) && (outgoing.waiting?.() ?? false);
     const type = mediaType(first);
+    const reading = { ...events, seen: outgoing.alive };
     if (type === 'application/json') {
-      const failure = await readJson(first, url, remote.maxMessageBytes, events, deliver);
+      const failure = await readJson(first, url, remote.maxMessageBytes, reading, deliver);
       return failure ?? (waiting() ? noAnswer(url) : undefined);
     }
     if (type !== 'text/event-stream') {
@@ -60,10 +84,10 @@ export const connectHttp: Connect = async (edges, initialize, signal) => {
         ? undefined
         : notThisTransport(url, `content type ${type || 'unknown'}`);
     }
-    let stream = first;
+    let answer = first;
     let lastId: string | undefined;
     for (;;) {
-      const end = await readEvents(stream, remote.maxMessageBytes, events, deliver, outgoing.id);
+      const end = await readEvents(answer, remote.maxMessageBytes, reading, deliver, outgoing.id);
       lastId = end.lastId ?? lastId;
       if (!waiting()) return undefined;
       if (lastId === undefined || !visible.test(lastId)) return lost(url, end.broken);
@@ -72,11 +96,21 @@ export const connectHttp: Connect = async (edges, initialize, signal) => {
       if (!waiting()) return undefined;
       const again = await get(lastId, stop);
       if (isFailure(again)) return lost(url, again.error);
-      stream = again;
+      answer = again;
     }
   }
 
   async function send(outgoing: Outgoing): Promise<Failure | undefined> {
+    if (outgoing.id === undefined) return submit(outgoing);
+    // A stream that speaks by itself needs no pings beside it.
+    if (edges.now() - spokeAt > freshMs) pinger.standBy();
+    open++;
+    return submit(outgoing).finally(() => {
+      open--;
+    });
+  }
+
+  async function submit(outgoing: Outgoing): Promise<Failure | undefined> {
     const isRequest = outgoing.id !== undefined;
     const ends = outgoing.stop ? { started: outgoing.stop.attach } : { signal: ended.signal };
     const incoming = await post(outgoing.text, isRequest ? 0 : deliveryMs, ends);
@@ -85,7 +119,7 @@ export const connectHttp: Connect = async (edges, initialize, signal) => {
       incoming.resume();
       return undefined;
     }
-    if (incoming.status === 404 && session['mcp-session-id']) return { ...incoming, reason: 'session' };
+    if (isForgotten(incoming)) return { ...incoming, reason: 'session' };
     const answer = outgoing.id === undefined ? undefined : inBandAnswer(incoming, outgoing.id);
     if (answer === undefined) return incoming;
     events.message(answer);
@@ -102,7 +136,7 @@ export const connectHttp: Connect = async (edges, initialize, signal) => {
       opened();
       if (ended.signal.aborted) return;
       if (isFailure(incoming)) {
-        if (incoming.status === 404 && session['mcp-session-id']) {
+        if (isForgotten(incoming)) {
           return events.dropped({ ...incoming, reason: 'session' });
         }
         // 405: the server has nothing to say by itself. A refusal is told by the next request.
@@ -113,7 +147,15 @@ export const connectHttp: Connect = async (edges, initialize, signal) => {
       } else if (mediaType(incoming) !== 'text/event-stream') {
         return void incoming.resume();
       } else {
-        const end = await readEvents(incoming, remote.maxMessageBytes, events, events.message);
+        edges.http.retire();
+        stream.opened();
+        const seen = () => {
+          spokeAt = edges.now();
+          stream.seen();
+        };
+        const reading = { ...events, seen };
+        const end = await readEvents(incoming, remote.maxMessageBytes, reading, events.message);
+        stream.closed();
         lastId = end.lastId && visible.test(end.lastId) ? end.lastId : lastId;
         if (end.lastId !== undefined) backoff.reset();
         await pause(end.retryMs === undefined ? backoff.next() : resumeMs(end.retryMs), ended.signal);
@@ -133,8 +175,11 @@ export const connectHttp: Connect = async (edges, initialize, signal) => {
           resolve();
         });
       }),
+    lastSign: (sentAt) => Math.max(stream.lastSign(sentAt), pinger.lastSign(sentAt)),
+    ping: pinger.ping,
     async close(limitMs) {
       ended.abort();
+      pinger.close();
       if (!session['mcp-session-id'] || limitMs <= 0) return;
       const gone = AbortSignal.timeout(limitMs);
       const incoming = await exchange.open(url, {
@@ -146,6 +191,10 @@ export const connectHttp: Connect = async (edges, initialize, signal) => {
       if (!isFailure(incoming)) incoming.resume();
     },
   };
+
+  function isForgotten({ status }: Failure): boolean {
+    return status === 404 && session['mcp-session-id'] !== undefined;
+  }
 
   async function greet(): Promise<Connected | Failure> {
     const incoming = await post(initialize.text, greetingMs, { signal });
@@ -180,6 +229,9 @@ export const connectHttp: Connect = async (edges, initialize, signal) => {
 
   return greet();
 };
+
+/** A stream that said something in this time says something often. Milliseconds. */
+const freshMs = 3_000;
 
 const resumeMs = (asked: number | undefined) =>
   Math.min(Math.max(asked ?? resume.defaultMs, resume.leastMs), resume.mostMs);

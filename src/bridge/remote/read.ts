@@ -8,18 +8,21 @@ import type { RemoteEvents } from './transport.ts';
 export const mediaType = (incoming: IncomingMessage): string =>
   (incoming.headers['content-type'] ?? '').split(';')[0]?.trim().toLowerCase() ?? '';
 
+/** What reading reports to. `seen`: bytes have come in. */
+export type Reading = Pick<RemoteEvents, 'pressure' | 'tooLarge'> & { seen?: (() => void) | undefined };
+
 /**
  * Hands the chunks of an answer on as they come, no faster than they are wanted. Settles at its end: with
  * `undefined` when it was complete, else with the reason.
  */
 function pump(
   incoming: IncomingMessage,
-  events: RemoteEvents,
+  events: Reading,
   sink: (chunk: Buffer) => void,
 ): Promise<Error | undefined> {
   return new Promise((resolve) => {
     incoming.on('data', (chunk: Buffer) => {
-      events.seen();
+      events.seen?.();
       sink(chunk);
       const wait = events.pressure();
       if (!wait) return;
@@ -37,7 +40,7 @@ export async function readJson(
   incoming: IncomingMessage,
   url: URL,
   maxBytes: number,
-  events: RemoteEvents,
+  events: Reading,
   deliver: (text: string) => void,
 ): Promise<Failure | undefined> {
   const chunks: Buffer[] = [];
@@ -65,7 +68,7 @@ export interface StreamEnd {
 export async function readEvents(
   incoming: IncomingMessage,
   maxBytes: number,
-  events: RemoteEvents,
+  events: Reading,
   deliver: (text: string) => void,
   requestId?: string,
 ): Promise<StreamEnd> {

@@ -6,20 +6,22 @@ import { answers, readAnswer } from '../message.ts';
 import { oversized, oversizeEvent } from './event-stream.ts';
 import { type Failure, isFailure, lost, notThisTransport } from './failure.ts';
 import { createStreamFetch } from './stream-fetch.ts';
-import type { Connect, Connected, RemoteTransport } from './transport.ts';
+import { type Connect, type Connected, createPings, type RemoteTransport } from './transport.ts';
+import { createWitness } from './witness.ts';
 
 /** The first event names the endpoint; a server that speaks another transport never sends it. Milliseconds. */
 const endpointMs = 5_000;
-/** `initialize` may wake a sleeping server. Milliseconds. */
-const greetingMs = 30_000;
-const deliveryMs = 30_000;
+/** For what is not answered on the stream; a server may hold the POST of a request until it has run. Milliseconds. */
+const deliveryMs = 10_000;
 
 /**
  * HTTP with server-sent events (revision 2024-11-05, basic/transports): one stream for all that comes, POSTs
  * for all that goes. The stream ends at its first error: whoever opened it decides about another one.
  */
 export const connectSse: Connect = async (edges, initialize, signal) => {
-  const { remote, exchange, events } = edges;
+  const { remote, exchange, events, greetingMs } = edges;
+  const stream = createWitness(edges.now);
+  const nextPing = createPings();
   const url = remote.server;
   const endpoint = createDeferred<URL | Failure>();
   const greeting = createDeferred<string | Failure>();
@@ -27,7 +29,7 @@ export const connectSse: Connect = async (edges, initialize, signal) => {
   let why: Failure | undefined;
 
   const source = new EventSource(url, {
-    fetch: createStreamFetch(edges, (failure) => {
+    fetch: createStreamFetch(edges, stream.seen, (failure) => {
       why ??= failure;
     }),
   });
@@ -48,6 +50,7 @@ export const connectSse: Connect = async (edges, initialize, signal) => {
   source.addEventListener('endpoint', (event) => {
     if (phase !== 'endpoint') return;
     phase = 'greeting';
+    stream.opened();
     endpoint.resolve(readEndpoint(String(event.data), url));
   });
   source.onmessage = (event) => {
@@ -69,7 +72,7 @@ export const connectSse: Connect = async (edges, initialize, signal) => {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: outgoing.text,
-      headersTimeoutMs: deliveryMs,
+      headersTimeoutMs: outgoing.id === undefined ? deliveryMs : 0,
       started: outgoing.stop?.attach,
     });
     if (!isFailure(incoming)) {
@@ -78,6 +81,11 @@ export const connectSse: Connect = async (edges, initialize, signal) => {
     }
     return incoming.status === 404 ? { ...incoming, reason: 'session' } : incoming;
   };
+
+  async function ping(): Promise<void> {
+    const failure = await send({ text: nextPing() });
+    if (failure?.reason === 'session') end(failure);
+  }
 
   /** Waits for one step of the opening, no longer than `ms`. */
   async function within<T>(ms: number, step: Promise<T | Failure>, late: Failure): Promise<T | Failure> {
@@ -92,7 +100,7 @@ export const connectSse: Connect = async (edges, initialize, signal) => {
     end(target);
     return target;
   }
-  void send({ text: initialize.text }).then((failure) => {
+  void send(initialize).then((failure) => {
     if (failure && phase === 'greeting') end(failure);
   });
   const text = await within(greetingMs, greeting.promise, lost(url));
@@ -104,6 +112,8 @@ export const connectSse: Connect = async (edges, initialize, signal) => {
     sharedStream: true,
     send,
     listen: async () => {},
+    lastSign: stream.lastSign,
+    ping: () => void ping(),
     close: async () => {
       phase = 'closed';
       source.close();

@@ -7,9 +7,13 @@ import type { RemoteEdges } from './transport.ts';
 
 /**
  * The `fetch` that an EventSource reads through: our own requests (token, redirects, statuses), events bounded
- * in size, and no more read than the client takes. `failed` hears why, which an EventSource does not tell.
+ * in size, and no more read than the client takes. `seen`: bytes have come in. `failed` hears why, which an EventSource does not tell.
  */
-export function createStreamFetch(edges: RemoteEdges, failed: (failure: Failure) => void): FetchLike {
+export function createStreamFetch(
+  edges: RemoteEdges,
+  seen: () => void,
+  failed: (failure: Failure) => void,
+): FetchLike {
   const { remote, exchange, events } = edges;
   const url = remote.server;
 
@@ -33,7 +37,7 @@ export function createStreamFetch(edges: RemoteEdges, failed: (failure: Failure)
     const limit = createEventLimit(remote.maxMessageBytes);
     const broken = (error: unknown) => failed(networkFailure(error, url));
     const reader = createReader(incoming, broken, async (chunk) => {
-      events.seen();
+      seen();
       await events.pressure();
       return limit(chunk);
     });

@@ -1,3 +1,4 @@
+import type { HttpClient } from '../../lib/http.ts';
 import type { JsonObject } from '../../lib/json.ts';
 import type { Log } from '../../lib/log.ts';
 import type { RemoteSettings } from '../../lib/settings.ts';
@@ -16,8 +17,6 @@ export interface RemoteEvents {
   tooLarge(fragment: Fragment, id?: string): void;
   /** The connection is gone; not called after `close`. */
   dropped(failure: Failure): void;
-  /** Bytes have come in. */
-  seen(): void;
   /** Settles when more may be read; `undefined`: go on. */
   pressure(): Promise<void> | undefined;
 }
@@ -26,7 +25,19 @@ export interface RemoteEdges {
   readonly remote: RemoteSettings;
   readonly exchange: Exchange;
   readonly events: RemoteEvents;
+  /** The connections that the exchange uses. */
+  readonly http: HttpClient;
+  /** A clock that never goes back. Milliseconds. */
+  readonly now: () => number;
+  /** How long `initialize` may take. Milliseconds. */
+  readonly greetingMs: number;
   readonly log: Log;
+}
+
+/** Makes pings, whose answers are signs of life and nothing else (2025-11-25, basic/utilities/ping). */
+export function createPings(): () => string {
+  let count = 0;
+  return () => `{"jsonrpc":"2.0","id":"mcp-whoami-ping-${++count}","method":"ping"}`;
 }
 
 /** One message on its way out. */
@@ -37,6 +48,8 @@ export interface Outgoing {
   readonly stop?: Stop | undefined;
   /** Whether the answer is still wanted and has not come. */
   waiting?(): boolean;
+  /** Bytes have come on the way of its own answer. */
+  alive?(): void;
 }
 
 /** An open connection to the remote, by one of the transports. */
@@ -51,6 +64,10 @@ export interface RemoteTransport {
   send(outgoing: Outgoing): Promise<Failure | undefined>;
   /** After `notifications/initialized`: settles when messages of the server can reach us. */
   listen(): Promise<void>;
+  /** When the last sign of life came that counts for what was sent at `sentAt`. Milliseconds, monotonic. */
+  lastSign(sentAt: number): number;
+  /** Asks for a sign of life. */
+  ping(): void;
   /** Ends the connection, and tells the server so where the protocol can (DELETE), for `limitMs` at most. */
   close(limitMs: number): Promise<void>;
 }
