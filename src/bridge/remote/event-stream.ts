@@ -13,6 +13,12 @@ export function createEventLimit(maxBytes: number): (chunk: Buffer) => Buffer {
   let skipped: Buffer | undefined;
 
   return (chunk) => {
+    // Nearly every chunk ends where an event does: nothing to look for.
+    if (!skipped && chunk.at(-1) === 0x0a && chunk.at(-2) === 0x0a) {
+      size = 0;
+      afterNewline = true;
+      return chunk;
+    }
     const marks: Buffer[] = [];
     let rest = chunk;
     if (skipped) {
