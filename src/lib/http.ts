@@ -111,6 +111,12 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
           );
         } else resolve(incoming);
       });
+      // Without a listener Node drops the connection and says nothing: neither an answer nor an error would come.
+      outgoing.once('upgrade', (_incoming, socket) => {
+        clearTimeout(timer);
+        socket.destroy();
+        reject(new AppError('remote_error', `${url.origin} changed the protocol, not asked for`));
+      });
       outgoing.once('error', (error) => {
         clearTimeout(timer);
         reject(error);

@@ -22,6 +22,8 @@ beforeAll(async () => {
       res.writeHead(200, { 'content-encoding': 'gzip' }).end(gzipSync('x'.repeat(1e6)));
     else if (req.url === '/redirect') res.writeHead(307, { location: '/after' }).end();
     else if (req.url === '/after') afterRedirect++;
+    else if (req.url === '/switch')
+      req.socket.write('HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n');
     else res.writeHead(404).end();
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -52,6 +54,11 @@ describe('budgets', () => {
   test('headers have a limit of their own', async () => {
     await expect(client.open(at('/silent'), { headersTimeoutMs: 100 })).rejects.toMatchObject({
       code: 'timeout',
+    });
+  });
+  test('a change of protocol, not asked for, is refused at once', async () => {
+    await expect(client.read(at('/switch'), { totalTimeoutMs: 3000 })).rejects.toMatchObject({
+      code: 'remote_error',
     });
   });
   test('a compressed answer, not asked for, is refused before it is unpacked', async () => {
