@@ -122,7 +122,11 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
         reject(error);
       });
       const { connected } = request;
-      if (connected) outgoing.once('socket', (socket) => connected(socket, outgoing.reusedSocket));
+      outgoing.once('socket', (socket) => {
+        // A request that is broken off in the moment of its end leaves a connection whose error nobody hears.
+        if (!outgoing.reusedSocket) socket.on('error', () => {});
+        connected?.(socket, outgoing.reusedSocket);
+      });
       request.started?.((reason) =>
         outgoing.destroy(isConnecting(outgoing) ? neverConnected(reason) : reason),
       );

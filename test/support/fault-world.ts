@@ -18,8 +18,9 @@ export async function inWorld(body: (world: World) => Promise<void>): Promise<vo
     servers.push(server);
     return server;
   };
+  const late = patience();
   try {
-    await body({
+    const story = body({
       client(url, options) {
         const client = startFaultClient(url, options);
         clients.push(client);
@@ -29,13 +30,25 @@ export async function inWorld(body: (world: World) => Promise<void>): Promise<vo
       modelProcess: async (options) => keep(await startModelProcess(options)),
       proxy: async (port) => keep(await startFaultProxy(port)),
     });
+    await Promise.race([story, late.promise]);
     const wrong = clients.flatMap((client) => client.wrong);
     if (wrong.length > 0) throw new Error(`wrong on standard output:\n${wrong.join('\n')}`);
   } catch (error) {
-    for (const { running } of clients) console.error(running.stderr().slice(-3000));
+    for (const { running } of clients)
+      console.error(running.stderr().slice(-3000), running.stdout().slice(-1500));
     throw error;
   } finally {
+    late.stop();
     await Promise.all(clients.map((client) => client.discard()));
     await Promise.all(servers.map((server) => server.stop().catch(() => {})));
   }
+}
+
+/** Before the runner loses its own: the logs of the clients are worth reading then. */
+function patience() {
+  let timer: NodeJS.Timeout | undefined;
+  const promise = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error('not done within 57 s')), 57_000);
+  });
+  return { promise, stop: () => clearTimeout(timer) };
 }
