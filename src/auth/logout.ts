@@ -4,7 +4,7 @@ import { display } from '../lib/text.ts';
 import { createReach, type Reach } from './discovery/reach.ts';
 import type { SignInEdges } from './edges.ts';
 import { recordingFetch } from './tokens/fetch.ts';
-import { appErrorIn, configure, loadLibrary } from './tokens/oauth.ts';
+import { appErrorIn, configure, loadLibrary, without } from './tokens/oauth.ts';
 import { rememberedServer } from './tokens/refresh.ts';
 import type { TokenSet } from './tokens/token-set.ts';
 import { openTokenStore, type TokenStore, type Whose } from './tokens/token-store.ts';
@@ -78,6 +78,7 @@ async function revokeOne(reach: Reach, set: TokenSet, token: Secret): Promise<st
     if (ours) return ours.message;
     const heard = recording.heard();
     const said = heard?.json?.error;
-    return `it answered ${display(typeof said === 'string' ? said : `status ${heard?.status}`, 80)}`;
+    const secrets = [token.reveal(), client.secret?.reveal() ?? ''];
+    return `it answered ${display(typeof said === 'string' ? without(said, secrets) : `status ${heard?.status}`, 80)}`;
   }
 }

@@ -56,8 +56,7 @@ export function renderError(
     context.say(`mcp-whoami: ${display(error.message, 600)}`);
     if (error.hint) context.say(`  → ${display(error.hint, 600)}`);
   }
-  if (how.debug)
-    for (let e: unknown = error; e instanceof Error; e = e.cause) context.say(e.stack ?? String(e));
+  if (how.debug) for (let e: unknown = error; e instanceof Error; e = e.cause) context.say(traceOf(e));
   else if (error.code === 'internal')
     context.say('  → run it again with --log-level debug and report what it prints');
   if (how.json) {
@@ -67,4 +66,10 @@ export function renderError(
     );
   }
   return signalled ?? exitCodeOf(error.code);
+}
+
+/** A trace whose message may quote somebody else's text: each line fit to be shown, and none like ours. */
+function traceOf(error: Error): string {
+  const [first, ...rest] = (error.stack ?? String(error)).split('\n');
+  return [display(first, 1000), ...rest.map((line) => `    ${display(line, 300)}`)].join('\n');
 }

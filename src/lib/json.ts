@@ -20,8 +20,9 @@ export function parseJsonObject(
   let value: unknown;
   try {
     value = JSON.parse(text, (key, member) => (key === '__proto__' ? undefined : member));
-  } catch (cause) {
-    throw new AppError(code, `${from} did not answer JSON`, { cause });
+  } catch {
+    // The parser's own error quotes the text: a secret, or an escape sequence, would be in the private cause.
+    throw new AppError(code, `${from} did not answer JSON`);
   }
   if (!isObject(value)) throw new AppError(code, `${from} answered JSON that is no object`);
   return value;

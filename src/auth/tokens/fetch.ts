@@ -44,7 +44,8 @@ export function recordingFetch(reach: Reach, issuer: string): RecordingFetch {
       throw issuerFailure(error, target, issuer);
     });
     if (last.status >= 300 && last.status <= 399) {
-      const to = display(last.headers.location ?? 'nowhere', 200);
+      // No more than whose it is: the rest may echo what was sent.
+      const to = originOf(last.headers.location, target);
       throw new AppError('remote_error', `${target.origin}${target.pathname} redirects to ${to}`, {
         hint: 'nothing was sent there: the authorization server is set up wrongly',
       });
@@ -66,7 +67,13 @@ function response({ status, headers, body }: Answer): Response {
   const type = json ? 'application/json' : (headers['content-type'] ?? '');
   const init = { status, headers: { 'content-type': type } };
   if (status === 204 || status === 205) return new Response(null, init);
-  return new Response(json ? JSON.stringify(tolerant(json)) : body, init);
+  // What is no JSON object is no answer; the library's parse error would quote it, tokens and all.
+  return new Response(json ? JSON.stringify(tolerant(json)) : '', init);
+}
+
+function originOf(location: string | undefined, from: URL): string {
+  if (location === undefined || !URL.canParse(location, from.href)) return 'nowhere';
+  return display(new URL(location, from).origin, 200);
 }
 
 /**

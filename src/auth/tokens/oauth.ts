@@ -85,7 +85,7 @@ async function ask(asking: Asking, rawBasic: boolean, send: Request): Promise<Gr
     if (heard.status >= 400 || code !== undefined) {
       const said = heard.json && stringMember(heard.json, 'error_description');
       const description = said && display(without(said, asking.secrets));
-      return { refused: { status: heard.status, error: code, description } };
+      return { refused: { status: heard.status, error: code && without(code, asking.secrets), description } };
     }
     if (!heard.json || stringMember(heard.json, 'access_token') === undefined) {
       throw issuerDown(issuer, 'its token endpoint answers without a token', error);

