@@ -1,5 +1,6 @@
 import { type FaultClient, type FaultClientOptions, startFaultClient } from './fault-client.ts';
-import { type ModelProcess, startModelProcess } from './fault-model-process.ts';
+import { startModelProcess } from './fault-model-process.ts';
+import type { ModelProcess, ModelProcessOptions } from './fault-model-script.ts';
 import { type FaultProxy, startFaultProxy } from './fault-proxy.ts';
 import { type Model, type ModelOptions, startModel } from './model-server.ts';
 
@@ -7,7 +8,7 @@ import { type Model, type ModelOptions, startModel } from './model-server.ts';
 export interface World {
   client(url: string, options?: FaultClientOptions): FaultClient;
   model(options?: ModelOptions): Promise<Model>;
-  modelProcess(options?: Omit<ModelOptions, 'effect' | 'port'>): Promise<ModelProcess>;
+  modelProcess(options?: ModelProcessOptions): Promise<ModelProcess>;
   proxy(port: number): Promise<FaultProxy>;
 }
 
