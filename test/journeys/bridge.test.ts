@@ -218,6 +218,13 @@ describe('serve started by an MCP client', () => {
     expect(stderr).toContain('--port');
   });
 
+  test('a second copy to which nobody speaks gives up after 10 s', async () => {
+    const silent = start(['serve', '--port', String(serving.port)], { env: home.env });
+    const { code, stderr } = await silent.finished;
+    expect(code).toBe(1);
+    expect(stderr).toContain('--port');
+  });
+
   test('serve --stdio is the bridge', async () => {
     await signIn(serving.sse, home.env);
     const { client } = await connect(['serve', '--stdio', serving.sse]);

@@ -164,11 +164,26 @@ async function beSecondCopy(
   settings: ServerSettings,
   error: unknown,
 ): Promise<ExitCode> {
-  const taken = error instanceof AppError && error.code === 'port_taken' && !hasCode(error.cause, 'EACCES');
-  if (!taken || !mayCarryMessages(context.stdin)) throw error;
-  const patience = AbortSignal.any([context.signals.aborted, AbortSignal.timeout(patienceMs)]);
-  if (!(await awaitFirstMessage(context.stdin, patience))) throw error;
+  const taken = error instanceof AppError && hasCode(error.cause, 'EADDRINUSE');
+  if (!taken || error.code !== 'port_taken' || !mayCarryMessages(context.stdin)) throw error;
+  if (!(await speaksSoon(context))) throw error;
   return beBridge(context, given, new URL(`http://localhost:${settings.port}/sse`));
+}
+
+/** Whether a client speaks in time, and before a signal comes. */
+async function speaksSoon(context: Context): Promise<boolean> {
+  const patience = new AbortController();
+  const giveUp = () => patience.abort();
+  // Not `AbortSignal.any` with `AbortSignal.timeout`: nothing holds that one, and once collected it never fires.
+  const timer = setTimeout(giveUp, patienceMs);
+  context.signals.aborted.addEventListener('abort', giveUp, { once: true });
+  if (context.signals.aborted.aborted) giveUp();
+  try {
+    return await awaitFirstMessage(context.stdin, patience.signal);
+  } finally {
+    clearTimeout(timer);
+    context.signals.aborted.removeEventListener('abort', giveUp);
+  }
 }
 
 async function beBridge(context: Context, given: Given, server: URL): Promise<ExitCode> {
