@@ -4,7 +4,7 @@ import type { JsonObject } from '../lib/json.ts';
 import { claimsOf, errorOf } from './claims.ts';
 import type { Client } from './client.ts';
 import type { Context } from './context.ts';
-import { signInCommand } from './run-bridge.ts';
+import { signInCommand } from './sign-in-command.ts';
 
 /**
  * One call of the `whoami` tool by the official SDK's client, through the very bridge that clients start, in

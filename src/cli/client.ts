@@ -1,3 +1,4 @@
+import { resolve as resolvePath } from 'node:path';
 import type { AccessTokens } from '../lib/access.ts';
 import { AppError } from '../lib/errors.ts';
 import type { JsonObject } from '../lib/json.ts';
@@ -11,8 +12,16 @@ import type { Context } from './context.ts';
 import { expandHeaders } from './headers.ts';
 import { remoteOptions, signInOptions, storeOptions } from './settings/client.ts';
 import { commonOptions } from './settings/common.ts';
+import { signInCommand } from './sign-in-command.ts';
 import { readWebUrl } from './settings/option.ts';
-import { type Given, type Levels, type OptionTable, resolve, type Values } from './settings/resolve.ts';
+import {
+  type Given,
+  type Levels,
+  type OptionTable,
+  resolve,
+  textsOf,
+  type Values,
+} from './settings/resolve.ts';
 
 /** The options of every command that deals with a remote server. */
 export const clientOptions = { ...commonOptions, ...remoteOptions, ...signInOptions, ...storeOptions };
@@ -39,6 +48,8 @@ export interface ClientWants {
   /** The server to talk to when the command line does not say; default: the positional URL. */
   readonly server?: URL | undefined;
   readonly profile?: string | undefined;
+  /** False: nothing that matters is sent to the server, so that plain http to another machine is no reason to stop. */
+  readonly sends?: boolean;
 }
 
 /**
@@ -60,7 +71,7 @@ export async function setUpClient(context: Context, given: Given, wants: ClientW
   const remembered = { name: config.path, members: config.remembered(server.href, profile) };
   const resolveHere = <T extends OptionTable>(table: T) => resolve(table, levels([remembered, top]));
   const values = resolveHere(clientOptions);
-  refuseInsecure(server, values.allowHttp ?? []);
+  if (wants.sends !== false) refuseInsecure(server, values.allowHttp ?? []);
   const { headers, bearer } = expandHeaders(values.header ?? [], environment);
   const token = bearer ?? (values.token && { value: values.token, from: 'MCP_WHOAMI_TOKEN' });
 
@@ -106,22 +117,28 @@ export function toRemember(client: Client, context: Context, given: Given): Json
   const before = client.config.remembered(client.server.href, client.profile);
   const members: Record<string, unknown> = { ...before };
   for (const option of Object.values(known)) {
-    const { member, flag, variables = [] } = option;
-    if (!member) continue;
-    const told =
-      (flag && flags.get(flag)) || variables.map((name) => context.environment[name]).filter(Boolean);
-    if (told.length > 0) members[member] = option.repeatable ? told : told.at(-1);
+    const { member } = option;
+    const told = member ? (textsOf(option, flags, context.environment)?.texts ?? []) : [];
+    const kept = told.flatMap((text) => rememberable(member, text));
+    if (member && kept.length > 0) members[member] = option.repeatable ? kept : kept.at(-1);
   }
   return members;
 }
 
+/** A header's own text may be a secret: only what names a variable is kept. A file is found from any folder. */
+function rememberable(member: string | undefined, text: string): string[] {
+  if (member === 'header') return /\$\{\w+\}/.test(text) ? [text] : [];
+  if (member === 'metadata' && !/^https?:/i.test(text)) return [resolvePath(text)];
+  return [text];
+}
+
 /** An access token that a person or a CI run gave us: sent as it is, never renewed, the keychain untouched. */
-export function tokenByHand(value: Secret, from: string, server: URL): AccessTokens {
+export function tokenByHand(value: Secret, from: string, { server, profile }: Client): AccessTokens {
   return {
     current: async () => value,
     renew: async () => {
       throw new AppError('token_rejected', `${server.href} refused the access token in ${from}`, {
-        hint: `put a fresh token into ${from}, or unset it and run mcp-whoami login ${server.href}`,
+        hint: `put a fresh token into ${from}, or unset it and run ${signInCommand(server, profile)}`,
       });
     },
   };

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { applyEdits, modify, type ParseError, parse } from 'jsonc-parser';
-import { AppError } from '../lib/errors.ts';
+import { AppError, reasonOf } from '../lib/errors.ts';
 import { readFileIfThere, writeFileAtomically } from '../lib/files.ts';
 import { isObject, type JsonObject, stringMember } from '../lib/json.ts';
 
@@ -25,17 +25,31 @@ export interface ConfigFile {
 /** Reads the file; one that is not there is empty. Throws AppError `usage` when it cannot be understood. */
 export async function openConfigFile(configDir: string): Promise<ConfigFile> {
   const path = join(configDir, 'config.json');
-  let text = (await readFileIfThere(path)) ?? '{}\n';
+  const cannot = (what: string, cause: unknown) =>
+    new AppError('vault_failed', `cannot ${what} ${path}: ${reasonOf(cause)}`, {
+      hint: 'make the folder yours again, or name another one in MCP_WHOAMI_CONFIG_DIR',
+      cause,
+    });
+  async function load(): Promise<string> {
+    try {
+      return (await readFileIfThere(path)) ?? '{}\n';
+    } catch (cause) {
+      throw cannot('read', cause);
+    }
+  }
+  let text = await load();
   const document = read(text, path);
 
   async function edit(at: readonly (string | number)[], value: unknown): Promise<void> {
     // Read again: another process may have written since.
-    text = (await readFileIfThere(path)) ?? '{}\n';
+    text = await load();
     read(text, path);
     const edits = modify(text, [...at], value, {
       formattingOptions: { insertSpaces: true, tabSize: 2, eol: '\n' },
     });
-    await writeFileAtomically(path, applyEdits(text, edits));
+    await writeFileAtomically(path, applyEdits(text, edits)).catch((cause: unknown) => {
+      throw cannot('write', cause);
+    });
   }
   const servers = (from: JsonObject) => (Array.isArray(from.servers) ? from.servers.filter(isObject) : []);
   const position = (from: JsonObject, server: string, profile: string) =>
@@ -51,14 +65,14 @@ export async function openConfigFile(configDir: string): Promise<ConfigFile> {
     remembered: (server, profile) => servers(document)[position(document, server, profile)] ?? {},
     setDefaultServer: (server) => edit(['defaultServer'], server),
     async remember(server, profile, members) {
-      const current = read((await readFileIfThere(path)) ?? '{}', path);
+      const current = read(await load(), path);
       const at = position(current, server, profile);
       const entry = { url: server, ...(profile === 'default' ? {} : { profile }), ...members };
       if (!Array.isArray(current.servers)) return edit(['servers'], [entry]);
       return edit(['servers', at < 0 ? current.servers.length : at], entry);
     },
     async forget(server, profile) {
-      const at = position(read((await readFileIfThere(path)) ?? '{}', path), server, profile);
+      const at = position(read(await load(), path), server, profile);
       if (at >= 0) await edit(['servers', at], undefined);
     },
   };

@@ -2,6 +2,7 @@ import { setUpClient, tokenByHand } from './client.ts';
 import type { Context, ExitCode } from './context.ts';
 import { loginOption } from './settings/client.ts';
 import type { Given } from './settings/resolve.ts';
+import { signInCommand } from './sign-in-command.ts';
 import { lateSession, lateSignIn, openEdges } from './sign-in-edges.ts';
 
 /** How long the bridge waits for the keychain: a client is waiting too. Milliseconds. */
@@ -21,7 +22,7 @@ export async function runBridge(context: Context, given: Given, server?: URL): P
   // The vault is opened with the first request that needs a token, not at the start.
   const edges = openEdges(context, client, keychainWaitMs);
   const session = lateSession(edges, client);
-  const tokens = client.token ? tokenByHand(client.token.value, client.token.from, client.server) : session;
+  const tokens = client.token ? tokenByHand(client.token.value, client.token.from, client) : session;
   const signIn = client.token || login === 'never' ? undefined : lateSignIn(edges, client);
 
   const [{ openBridge }, { openCatalogue }] = await Promise.all([
@@ -49,9 +50,4 @@ export async function runBridge(context: Context, given: Given, server?: URL): P
     new Promise((resolve) => setTimeout(resolve, settleMs)),
   ]);
   return context.signals.exitCode() ?? 0;
-}
-
-/** The line that a person types to sign in. */
-export function signInCommand(server: URL, profile: string): string {
-  return `mcp-whoami login ${server.href}${profile === 'default' ? '' : ` --profile ${profile}`}`;
 }

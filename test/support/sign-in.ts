@@ -7,8 +7,9 @@ export async function signIn(
   env: Record<string, string>,
   args: readonly string[] = [],
   user: 'alice' | 'bob' = 'alice',
+  cwd?: string,
 ): Promise<Finished> {
-  const login = start(['login', url, '--no-browser', ...args], { env });
+  const login = start(['login', url, '--no-browser', ...args], { env, ...(cwd ? { cwd } : {}) });
   const [authorizationUrl] = await login.printed(/^https?:\/\/\S+[?&]code_challenge=\S+$/m);
   await visitAsDemoUser(authorizationUrl, user);
   return login.finished;

@@ -57,6 +57,9 @@ async function run(context: Context, given: Given): Promise<ExitCode> {
   const reason = asked ? '--no-browser' : noBrowserReason(context);
   const json = given.flags.has('json');
   const keep = given.flags.has('keep');
+  refuseMemory(
+    await setUpClient(context, { positionals: [], flags: ownFlags(given) }, { profile, sends: false }),
+  );
   const steps = createSteps(context);
   // The rooms' own lines would drown the demo's; --log-level brings them back.
   const quiet = given.flags.has('log-level') ? undefined : 'warn';
@@ -69,7 +72,7 @@ async function run(context: Context, given: Given): Promise<ExitCode> {
     return { value, say: `${value.issuer}, a demo with Alice and Bob${others}` };
   });
   try {
-    const flags = new Map([...given.flags].filter(([name]) => name === 'store' || name === 'log-level'));
+    const flags = ownFlags(given);
     if (quiet) flags.set('log-level', [quiet]);
     const client = await setUpClient(context, { positionals: [], flags }, { server: pair.url, profile });
     const claims = await walk(context, client, steps, reason, pair.server.verification(), keep);
@@ -87,6 +90,17 @@ async function run(context: Context, given: Given): Promise<ExitCode> {
   } finally {
     await pair.close();
   }
+}
+
+const ownFlags = ({ flags }: Given) =>
+  new Map([...flags].filter(([name]) => name === 'store' || name === 'log-level'));
+
+/** The demo's bridge is a process of its own, as a client would start it: it must find the tokens. */
+function refuseMemory({ store: kept }: Client): void {
+  if (kept !== 'memory') return;
+  throw new AppError('usage', 'the demo keeps its tokens where the bridge, another process, finds them', {
+    hint: '--store memory is for bridge; leave it out, or use --store file',
+  });
 }
 
 /** A context of the demo's own: another configuration folder, and no settings that are meant for other servers. */

@@ -94,6 +94,11 @@ async function settle(
 ): Promise<void> {
   const { config, server, profile } = client;
   await config.remember(server.href, profile, toRemember(client, context, given));
+  if (given.flags.get('header')?.some((text) => !text.includes('${'))) {
+    client.log.warn('a header with a literal value is not remembered: it may be a secret', {
+      hint: "give it to bridge too, or name a variable in it: --header 'Name: ${VAR}'",
+    });
+  }
   const first = config.defaultServer === undefined;
   if (first) await config.setDefaultServer(server.href);
   await saveCatalogue(context, client, edges);

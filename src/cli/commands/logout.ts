@@ -17,23 +17,25 @@ export const command: Command = {
   async run(context, given) {
     const all = given.flags.has('all');
     if (all && given.positionals.length > 0) throw new AppError('usage', '--all goes with no URL');
-    const client = await setUpClient(context, given);
+    const client = await setUpClient(context, given, { sends: false });
     const edges = await openEdges(context, client, keychainWaitMs)();
     const { logout } = await import('../../auth/logout.ts');
     const targets = all
       ? (await edges.index.list()).map(({ server, profile }) => ({ server, profile }))
       : [{ server: client.server.href, profile: client.profile }];
-    if (targets.length === 0) context.print('You were signed in nowhere.');
+    const json = given.flags.has('json');
+    const tell = (line: string) => !json && context.print(line);
+    const servers: object[] = [];
+    if (targets.length === 0) tell('You were signed in nowhere.');
     for (const { server, profile } of targets) {
       const result = await logout(edges, { server: readWebUrl(server, 'the server URL'), profile });
       const account = profile === 'default' ? '' : ` [profile ${profile}]`;
-      if (!result.wasSignedIn) context.print(`You were not signed in to ${server}${account}.`);
-      else
-        context.print(
-          `Signed out of ${server}${account}${result.revoked ? '; the tokens are revoked' : ''}.`,
-        );
+      servers.push({ url: server, profile, signedIn: false, revoked: result.revoked });
+      if (!result.wasSignedIn) tell(`You were not signed in to ${server}${account}.`);
+      else tell(`Signed out of ${server}${account}${result.revoked ? '; the tokens are revoked' : ''}.`);
       if (result.warning) client.log.warn(result.warning);
     }
+    if (json) context.print(JSON.stringify({ servers }, undefined, 2));
     return 0;
   },
 };

@@ -2,6 +2,7 @@ import { describeNetworkError } from '../../lib/http.ts';
 import { clientOptions, setUpClient } from '../client.ts';
 import type { Command } from '../command.ts';
 import type { Context } from '../context.ts';
+import { signInCommand } from '../sign-in-command.ts';
 import { jsonOption } from '../settings/common.ts';
 import { describe, isSignedIn, viewOf } from '../signed-in.ts';
 
@@ -12,7 +13,7 @@ export const command: Command = {
   about: 'Shows who you are signed in as, at every server or at URL. Never a token.',
   options: { help, version, profile, logLevel, ...jsonOption },
   async run(context, given) {
-    const client = await setUpClient(context, given);
+    const client = await setUpClient(context, given, { sends: false });
     const [{ openIndex }, { openLocks }] = await Promise.all([
       import('../../vault/index-file.ts'),
       import('../../vault/locks.ts'),
@@ -39,7 +40,7 @@ export const command: Command = {
     }
     if (one) await sayIfDown(context, client.server);
     if (anyone) return 0;
-    if (!given.flags.has('json')) context.say(`  → mcp-whoami login ${client.server.href}`);
+    if (!given.flags.has('json')) context.say(`  → ${signInCommand(client.server, client.profile)}`);
     return 3;
   },
 };

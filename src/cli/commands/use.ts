@@ -1,8 +1,7 @@
 import { AppError } from '../../lib/errors.ts';
 import type { Command } from '../command.ts';
-import { openConfigFile } from '../config-file.ts';
+import { setUpClient } from '../client.ts';
 import { commonOptions } from '../settings/common.ts';
-import { readWebUrl } from '../settings/option.ts';
 
 export const command: Command = {
   positionals: ['URL'],
@@ -11,10 +10,20 @@ export const command: Command = {
   async run(context, given) {
     const typed = given.positionals[0];
     if (!typed) throw new AppError('usage', 'which server? mcp-whoami use URL');
-    const server = readWebUrl(typed, 'the server URL');
-    const config = await openConfigFile(context.configDir);
+    const { server, config } = await setUpClient(context, given).catch((error: unknown) => {
+      throw signInFirst(error, typed);
+    });
     await config.setDefaultServer(server.href);
     context.print(`The default server is now ${server.href}`);
     return 0;
   },
 };
+
+/** `--allow-http` is a flag of `login`, which remembers it for the server. */
+function signInFirst(error: unknown, typed: string): unknown {
+  if (!(error instanceof AppError) || !error.hint?.includes('--allow-http')) return error;
+  const { origin } = new URL(typed);
+  return new AppError(error.code, error.message, {
+    hint: `use https, or first sign in: mcp-whoami login ${typed} --allow-http ${origin}`,
+  });
+}

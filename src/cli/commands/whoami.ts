@@ -4,7 +4,7 @@ import { display } from '../../lib/text.ts';
 import { callThroughBridge } from '../call-through-bridge.ts';
 import { clientOptions, setUpClient, tokenByHand } from '../client.ts';
 import type { Command } from '../command.ts';
-import { signInCommand } from '../run-bridge.ts';
+import { signInCommand } from '../sign-in-command.ts';
 import { jsonOption } from '../settings/common.ts';
 import { lateSession, openEdges } from '../sign-in-edges.ts';
 import { keychainWaitMs } from './login.ts';
@@ -17,9 +17,11 @@ export const command: Command = {
     const client = await setUpClient(context, given);
     const edges = openEdges(context, client, keychainWaitMs);
     const tokens = client.token
-      ? tokenByHand(client.token.value, client.token.from, client.server)
+      ? tokenByHand(client.token.value, client.token.from, client)
       : lateSession(edges, client);
-    const claims = await callThroughBridge(context, client, tokens);
+    const claims = await callThroughBridge(context, client, tokens).catch((error: unknown) => {
+      throw withNextStep(error, client.server);
+    });
     if (given.flags.has('json')) context.print(JSON.stringify(claims, undefined, 2));
     else context.print(lines(claims).join('\n'));
     if (claims.error === 'Not authenticated') {
@@ -34,6 +36,15 @@ export const command: Command = {
     return 0;
   },
 };
+
+/** What the server itself answered: most often that it has no such tool. */
+function withNextStep(error: unknown, server: URL): unknown {
+  if (!(error instanceof AppError) || error.code !== 'remote_error' || error.hint) return error;
+  return new AppError('remote_error', `${server.href} did not tell who you are: ${error.message}`, {
+    hint: 'this command is for servers with a tool called whoami; clients reach every tool through mcp-whoami bridge',
+    cause: error.cause,
+  });
+}
 
 /** One line a claim, the names in a column. */
 export function lines(claims: JsonObject): string[] {

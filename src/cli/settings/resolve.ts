@@ -76,17 +76,28 @@ export function resolve<T extends OptionTable>(table: T, levels: Levels): Values
 }
 
 function resolveOne(option: Option<unknown>, { flags, environment, files }: Levels): unknown {
-  const flag = option.flag && flags.get(option.flag);
-  if (flag) return option.read(flag, `--${option.flag}`);
-  for (const variable of option.variables ?? []) {
-    const given = environment[variable];
-    if (given) return option.read(option.repeatable ? splitList(given) : [given], variable);
-  }
+  const told = textsOf(option, flags, environment);
+  if (told) return option.read(told.texts, told.from);
   for (const { name, members } of files) {
     if (!option.member || !Object.hasOwn(members, option.member)) continue;
-    const texts = textsOf(members[option.member]);
+    const texts = memberTexts(members[option.member]);
     if (!texts) throw new AppError('usage', `${name}: "${option.member}" has a value of the wrong kind`);
     return option.read(texts, `${name}: "${option.member}"`);
+  }
+  return undefined;
+}
+
+/** What an option was told by flag or, without one, by variable, and the name to blame; not yet read. */
+export function textsOf(
+  option: Option<unknown>,
+  flags: Levels['flags'],
+  environment: Levels['environment'],
+): { readonly texts: readonly string[]; readonly from: string } | undefined {
+  const flag = option.flag && flags.get(option.flag);
+  if (flag) return { texts: flag, from: `--${option.flag}` };
+  for (const variable of option.variables ?? []) {
+    const given = environment[variable];
+    if (given) return { texts: option.repeatable ? splitList(given) : [given], from: variable };
   }
   return undefined;
 }
@@ -98,7 +109,7 @@ const splitList = (given: string) =>
     .filter((part) => part !== '');
 
 /** A member's value as the texts that a flag would have had. */
-function textsOf(value: unknown): readonly string[] | undefined {
+function memberTexts(value: unknown): readonly string[] | undefined {
   if (Array.isArray(value)) return value.every((one) => typeof one === 'string') ? value : undefined;
   if (isObject(value)) return Object.entries(value).map(([key, one]) => `${key}=${String(one)}`);
   if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean')
