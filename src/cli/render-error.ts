@@ -57,7 +57,7 @@ export function renderError(
     if (error.hint) context.say(`  → ${display(error.hint, 600)}`);
   }
   if (how.debug) for (let e: unknown = error; e instanceof Error; e = e.cause) context.say(traceOf(e));
-  else if (error.code === 'internal')
+  else if (error.code === 'internal' && !error.hint)
     context.say('  → run it again with --log-level debug and report what it prints');
   if (how.json) {
     const { code, message, hint } = error;
