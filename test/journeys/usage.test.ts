@@ -1,3 +1,5 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { command, start } from '../support/command.ts';
 import { type Home, makeHome } from '../support/home.ts';
@@ -46,6 +48,15 @@ describe('wrong usage: one line, a next step, exit 2, no stack', () => {
     [['bridge', '--header', 'Authorization: Bearer s3cret'], 'process list', 'MCP_WHOAMI_TOKEN'],
     [['bridge', '--timeout', '0'], '--timeout', ''],
     [['use'], 'which server?', ''],
+    [
+      ['use', 'http://example.test/mcp'],
+      'plain http',
+      'mcp-whoami login http://example.test/mcp --allow-http',
+    ],
+    [['demo', '--store', 'memory'], 'another process', '--store file'],
+    [['serve', '--issuer', 'http://auth.test/oidc'], 'plain http to another machine', 'https'],
+    [['serve', '--userinfo-url', 'http://auth.test/me'], 'plain http to another machine', 'https'],
+    [['serve', '--port', '65535'], 'leaves no port', '--idp-port'],
   ])('%j', async (args, message, hint) => {
     const { code, stdout, stderr } = await run(args);
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
@@ -66,6 +77,28 @@ describe('wrong usage: one line, a next step, exit 2, no stack', () => {
   });
 });
 
+describe('a default server that cannot be reached safely', () => {
+  const server = 'http://example.test/mcp';
+  const withDefault = (home: Home) => {
+    const folder = join(home.path, '.config', 'mcp-whoami');
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(join(folder, 'config.json'), JSON.stringify({ defaultServer: server }));
+  };
+  test('keeps nobody from status and logout, which send it nothing', async () => {
+    const own = makeHome();
+    try {
+      withDefault(own);
+      const [status, logout] = await Promise.all([
+        command(['status', '--json'], { env: own.env }),
+        command(['logout', '--all'], { env: own.env }),
+      ]);
+      expect([status.code, logout.code]).toEqual([3, 0]);
+    } finally {
+      own.remove();
+    }
+  });
+});
+
 describe('exit codes of what cannot be done', () => {
   const nowhere = 'http://127.0.0.1:9/sse';
   test('signed out: status and whoami answer 3 with the line to type', async () => {
@@ -74,6 +107,35 @@ describe('exit codes of what cannot be done', () => {
     expect(status.stderr).toContain(`mcp-whoami login ${nowhere}`);
     expect(all.code).toBe(3);
     expect(JSON.parse(all.stdout)).toEqual({ servers: [] });
+  });
+  test('the line to type names the account that was asked for', async () => {
+    const status = await run(['status', nowhere, '--profile', 'work']);
+    expect(status.stderr).toContain(`mcp-whoami login ${nowhere} --profile work`);
+  });
+  test('an address that is not of this machine is not blamed on the port, nor waited for', async () => {
+    const elsewhere = [
+      '--host',
+      '203.0.113.9',
+      '--public-url',
+      'https://a.test/',
+      '--issuer',
+      'https://b.test/',
+    ];
+    // Its standard input stays open, as an MCP client's does.
+    const { code, stderr } = await start(['serve', ...elsewhere], { env: home.env }).finished;
+    expect(code).toBe(1);
+    expect(stderr).toContain('203.0.113.9 is no address of this machine');
+    expect(stderr).toContain('--host');
+  });
+  test('a configuration folder that cannot be one: what to do, instead of "report it"', async () => {
+    const env = { MCP_WHOAMI_CONFIG_DIR: '/dev/null/nowhere' };
+    const [status, use] = await Promise.all([run(['status'], env), run(['use', 'http://localhost:1/'], env)]);
+    for (const { code, stderr } of [status, use]) {
+      expect(code).toBe(1);
+      expect(stderr).toContain('cannot read /dev/null/nowhere/config.json');
+      expect(stderr).toContain('MCP_WHOAMI_CONFIG_DIR');
+      expect(stderr).not.toContain('--log-level debug');
+    }
   });
   test('a server that is down: login and whoami answer 4', async () => {
     const [login, whoami] = await Promise.all([
@@ -88,6 +150,10 @@ describe('exit codes of what cannot be done', () => {
     const { code, stdout } = await run(['logout', nowhere]);
     expect(code).toBe(0);
     expect(stdout).toContain('not signed in');
+    const json = await run(['logout', nowhere, '--json']);
+    expect(JSON.parse(json.stdout)).toEqual({
+      servers: [{ url: nowhere, profile: 'default', signedIn: false, revoked: false }],
+    });
   });
   test('login --print-redirect-uri says what to register, and does nothing', async () => {
     const { code, stdout } = await run(['login', nowhere, '--print-redirect-uri', '--redirect-port', '8765']);

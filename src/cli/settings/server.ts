@@ -1,5 +1,6 @@
 import { AppError } from '../../lib/errors.ts';
 import type { ServerSettings } from '../../lib/settings.ts';
+import { display } from '../../lib/text.ts';
 import { isLoopbackHost } from '../../lib/url.ts';
 import { integer, oneOf, readWebUrl, seconds, several, text, toggle, webUrl } from './option.ts';
 import type { Values } from './resolve.ts';
@@ -118,8 +119,11 @@ function webUrlText(common: Parameters<typeof text>[0]) {
     // The text is kept as it was typed: an issuer is compared byte by byte (RFC 8414 3.3).
     read(texts: readonly string[], from: string): string {
       const given = texts.at(-1) ?? '';
-      readWebUrl(given, from);
-      return given;
+      const { protocol, hostname } = readWebUrl(given, from);
+      if (protocol === 'https:' || isLoopbackHost(hostname)) return given;
+      throw new AppError('usage', `${from}: "${display(given, 80)}" is plain http to another machine`, {
+        hint: 'name its https address: who can change what it answers decides who is let in',
+      });
     },
   };
 }
@@ -136,6 +140,9 @@ export function serverSettings(values: Values<typeof serverOptions>, onTerminal:
   }
   if (values.noAuth && (values.issuer || (values.verify && values.verify !== 'auto'))) {
     throw usage('--no-auth checks no token: it goes with neither --issuer nor --verify');
+  }
+  if (values.port === 65_535 && values.idpPort === undefined && !values.issuer && !values.noAuth) {
+    throw usage('--port 65535 leaves no port + 1 to the demo authorization server', 'add --idp-port PORT');
   }
   const scope = values.requiredScope;
   if (values.verify === 'userinfo' && values.audience) {

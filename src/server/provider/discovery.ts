@@ -81,7 +81,7 @@ async function ask(
     return { kind: 'failed', error: unreachable(url, `answered ${status}`) };
   } catch (error) {
     if (error instanceof AppError && ['metadata_invalid', 'insecure_url'].includes(error.code)) {
-      return { kind: 'unfit', error };
+      return { kind: 'unfit', error: unfit(error) };
     }
     return { kind: 'failed', error: unreachable(url, describeNetworkError(error, url), error) };
   }
@@ -166,6 +166,15 @@ function withoutDocument(issuer: string, userinfo: string): ProviderMetadata {
 function best(candidates: readonly ProviderMetadata[]): ProviderMetadata | undefined {
   const worth = ({ jwksUri, userinfoUrl }: ProviderMetadata) => (jwksUri ? 2 : 0) + (userinfoUrl ? 1 : 0);
   return [...candidates].sort((a, b) => worth(b) - worth(a))[0];
+}
+
+/** What helps here: the hints of a URL or a document that is not in order are for clients. */
+function unfit(error: AppError): AppError {
+  if (error.code === 'metadata_invalid' && error.hint) return error;
+  return new AppError(error.code, error.message, {
+    hint: 'check --issuer, or name a document in order with --metadata URL|FILE',
+    cause: error.cause,
+  });
 }
 
 function unreachable(url: URL, why: string, cause?: unknown): AppError {
