@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { Adapter, AdapterFactory, AdapterPayload } from 'oidc-provider';
 import type { Log } from '../lib/log.ts';
 import { openStore, type Payload, type Store } from './store.ts';
@@ -38,31 +39,53 @@ export function openProviderStore(file: string, log: Log): Promise<Store> {
  * In: how to refuse a registration that is too large (an error of the library's own kind).
  */
 export function createAdapters(store: Store, clientTooLarge: () => Error): AdapterFactory {
-  return (model): Adapter => ({
-    async upsert(id, payload, seconds) {
-      if (model === 'Client' && JSON.stringify(payload).length > maxClientMetadata) throw clientTooLarge();
-      store.put(model, id, payload as Payload, seconds);
-    },
+  return (model): Adapter => (bearer.has(model) ? hashed(adapterOf(model)) : adapterOf(model));
+
+  function adapterOf(model: string): Adapter {
+    return {
+      async upsert(id, payload, seconds) {
+        if (model === 'Client' && JSON.stringify(payload).length > maxClientMetadata) throw clientTooLarge();
+        store.put(model, id, payload as Payload, seconds);
+      },
+      async find(id) {
+        return store.get(model, id) as AdapterPayload | undefined;
+      },
+      async findByUserCode(userCode) {
+        return store.find(model, (payload) => payload.userCode === userCode) as AdapterPayload | undefined;
+      },
+      async findByUid(uid) {
+        return store.find(model, (payload) => payload.uid === uid) as AdapterPayload | undefined;
+      },
+      async consume(id) {
+        const payload = store.get(model, id);
+        if (!payload) return;
+        payload.consumed = Math.floor(Date.now() / 1000);
+        store.changed();
+      },
+      async destroy(id) {
+        store.remove(model, id);
+      },
+      async revokeByGrantId(grantId) {
+        store.removeWhere(model, (payload) => payload.grantId === grantId);
+      },
+    };
+  }
+}
+
+/** Models whose id is the secret itself, and which nothing but that secret finds. */
+const bearer: ReadonlySet<string> = new Set(['AccessToken', 'AuthorizationCode', 'RefreshToken']);
+
+/** Keeps the hash of an id only: whoever reads the file of the store holds no token. */
+function hashed(inner: Adapter): Adapter {
+  const hash = (id: string) => createHash('sha256').update(id).digest('base64url');
+  return {
+    ...inner,
+    upsert: (id, payload, seconds) => inner.upsert(hash(id), { ...payload, jti: hash(id) }, seconds),
     async find(id) {
-      return store.get(model, id) as AdapterPayload | undefined;
+      const payload = await inner.find(hash(id));
+      return payload && { ...payload, jti: id };
     },
-    async findByUserCode(userCode) {
-      return store.find(model, (payload) => payload.userCode === userCode) as AdapterPayload | undefined;
-    },
-    async findByUid(uid) {
-      return store.find(model, (payload) => payload.uid === uid) as AdapterPayload | undefined;
-    },
-    async consume(id) {
-      const payload = store.get(model, id);
-      if (!payload) return;
-      payload.consumed = Math.floor(Date.now() / 1000);
-      store.changed();
-    },
-    async destroy(id) {
-      store.remove(model, id);
-    },
-    async revokeByGrantId(grantId) {
-      store.removeWhere(model, (payload) => payload.grantId === grantId);
-    },
-  });
+    consume: (id) => inner.consume(hash(id)),
+    destroy: (id) => inner.destroy(hash(id)),
+  };
 }

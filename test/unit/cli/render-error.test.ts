@@ -15,7 +15,6 @@ test('the trace at debug level is fit for a terminal, whatever a cause quotes', 
   const said = rendered(new AppError('remote_error', 'it went wrong', { cause }));
   expect(said.join('\n')).toContain('Unexpected token');
   expect(said.join('\n')).toContain('render-error.test.ts');
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for.
   expect(said.join('\n')).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202e]/);
 });
 

@@ -37,6 +37,28 @@ describe('a restart', () => {
     await second.close();
   });
 
+  it('knows tokens and codes that its file does not tell', async () => {
+    const world = await openWorld({ stateDir: dir });
+    const client = await register(world);
+    const one = await request(client, {
+      redirect_uri: world.redirects.uri,
+      scope: allScopes,
+      prompt: 'consent',
+    });
+    const redirect = await visitAsDemoUser(one.url.href, 'alice');
+    const tokens = await one.exchange(redirect);
+    const secrets = [
+      tokens.access_token,
+      tokens.refresh_token ?? '',
+      new URL(redirect).searchParams.get('code') ?? '',
+    ];
+    expect(secrets.every((secret) => secret.length > 20)).toBe(true);
+    await world.close();
+    const text = await readFile(join(dir, 'state.json'), 'utf8');
+    expect(text).toContain('alice');
+    for (const secret of secrets) expect(text).not.toContain(secret);
+  });
+
   it('starts anew from files that cannot be understood, and says so', async () => {
     await writeFile(join(dir, 'state.json'), '{"version":1,"models"');
     await writeFile(join(dir, 'keys.json'), '{"signing":{}}');
