@@ -1,3 +1,5 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { command, start } from '../support/command.ts';
 import { type Home, makeHome } from '../support/home.ts';
@@ -24,6 +26,15 @@ async function login(url: string, ...args: string[]) {
   return running.finished;
 }
 
+/** The port has to be known before the provider is set up, as the URL is at a real provider. */
+async function freePort(): Promise<number> {
+  const probe = createServer();
+  await new Promise<void>((resolve) => probe.listen(0, '127.0.0.1', resolve));
+  const { port } = probe.address() as AddressInfo;
+  await new Promise((resolve) => probe.close(resolve));
+  return port;
+}
+
 test('without --client-id: no registration to be had, and the message says what to do', async () => {
   logto = await logtoLike();
   serving = await serve(['--issuer', logto.issuer]);
@@ -44,7 +55,7 @@ test('an API resource that is not registered: invalid_target, and the message na
 
 test('the first way, --resource none: an opaque token, verified by userinfo; remembered for the bridge', async () => {
   logto = await logtoLike();
-  serving = await serve(['--issuer', logto.issuer]);
+  serving = await serve(['--issuer', logto.issuer, '--required-scope', 'none']);
   const { code, stderr } = await login(
     serving.sse,
     '--client-id',
@@ -68,12 +79,27 @@ test('the first way, --resource none: an opaque token, verified by userinfo; rem
 
 test('the second way, the URL registered as an API resource: a JWT bound to us, no userinfo asked', async () => {
   serving = undefined;
-  const { createServer } = await import('node:http');
-  // The port has to be known before the provider is set up, as the URL is at a real provider.
-  const probe = createServer();
-  await new Promise<void>((resolve) => probe.listen(0, '127.0.0.1', resolve));
-  const { port } = probe.address() as { port: number };
-  await new Promise((resolve) => probe.close(resolve));
+  const port = await freePort();
+  const sse = `http://localhost:${port}/sse`;
+  logto = await logtoLike([sse]);
+  const running = start(
+    ['serve', '--port', String(port), '--issuer', logto.issuer, '--required-scope', 'none'],
+    { env: home.env },
+  );
+  try {
+    await running.printed(/access tokens are verified by/);
+    const scope = 'openid profile email offline_access';
+    expect((await login(sse, '--client-id', logto.clientId, '--scope', scope)).code).toBe(0);
+    const who = await command(['whoami', sse, '--json'], { env: home.env });
+    expect(JSON.parse(who.stdout)).toMatchObject({ iss: logto.issuer, sub: 'carol' });
+    expect(running.stderr()).toMatch(/JWT/);
+  } finally {
+    await running.stop('SIGINT');
+  }
+});
+
+test("a token for the API alone lacks the default scopes: the server's log names --required-scope", async () => {
+  const port = await freePort();
   const sse = `http://localhost:${port}/sse`;
   logto = await logtoLike([sse]);
   const running = start(['serve', '--port', String(port), '--issuer', logto.issuer], { env: home.env });
@@ -81,8 +107,11 @@ test('the second way, the URL registered as an API resource: a JWT bound to us, 
     await running.printed(/access tokens are verified by/);
     expect((await login(sse, '--client-id', logto.clientId)).code).toBe(0);
     const who = await command(['whoami', sse, '--json'], { env: home.env });
-    expect(JSON.parse(who.stdout)).toMatchObject({ iss: logto.issuer, sub: 'carol' });
-    expect(running.stderr()).toMatch(/JWT/);
+    expect(who.code).toBe(1);
+    expect(JSON.parse(who.stderr.trim().split('\n').at(-1) ?? '')).toMatchObject({
+      error: { code: 'insufficient_scope' },
+    });
+    expect(running.stderr()).toContain('--required-scope');
   } finally {
     await running.stop('SIGINT');
   }

@@ -59,8 +59,9 @@ export async function logtoLike(apiResources: readonly string[] = []): Promise<L
         useGrantedResource: () => true,
         getResourceServerInfo: (_ctx, resource) => {
           if (!apiResources.includes(resource)) throw new errors.InvalidTarget();
+          // A token for an API carries the API's own permissions, never `openid` or `profile`.
           return {
-            scope: 'openid profile email',
+            scope: 'call:tools',
             audience: resource,
             accessTokenFormat: 'jwt',
             jwt: { sign: { alg: 'ES384' } },
@@ -101,7 +102,7 @@ export async function logtoLike(apiResources: readonly string[] = []): Promise<L
       clientId: String(params.client_id),
     });
     grant.addOIDCScope('openid profile email offline_access');
-    for (const resource of apiResources) grant.addResourceScope(resource, 'openid profile email');
+    for (const resource of apiResources) grant.addResourceScope(resource, 'call:tools');
     return provider.interactionFinished(req, res, { consent: { grantId: await grant.save() } });
   }
 
