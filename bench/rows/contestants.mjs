@@ -6,7 +6,7 @@ import { mcpRemote, ours } from '../lib/peers.mjs';
 import { openStdio } from '../lib/stdio.mjs';
 
 /**
- * The two bridges, each started as a client would start it. `command(url, { token, timeoutS })`: the command line
+ * The two bridges, each started as a client would start it. `command(url, { token })`: the command line
  * and the variables for a server URL; the transport is the one that the URL's path says.
  */
 const kinds = [
@@ -23,8 +23,8 @@ const kinds = [
   },
   {
     name: 'ours',
-    command: (url, { token, timeoutS }) => ({
-      line: [...ours, 'bridge', url, ...(timeoutS ? ['--timeout', String(timeoutS)] : [])],
+    command: (url, { token }) => ({
+      line: [...ours, 'bridge', url],
       env: { MCP_WHOAMI_STORE: 'file', ...(token ? { MCP_WHOAMI_TOKEN: token } : {}) },
     }),
   },
