@@ -35,6 +35,8 @@ export interface NetworkGuard {
   /** Refuses a URL whose host is an address, which no `lookup` gets to see. Throws AppError `insecure_url`. */
   check(url: URL): Promise<void>;
   readonly lookup: LookupFunction;
+  /** Resolves the server's own name for a request to it, and remembers what it was then. */
+  readonly lookupServer: LookupFunction;
 }
 
 type Resolve = (host: string) => Promise<readonly string[]>;
@@ -49,11 +51,10 @@ export function createNetworkGuard(
   resolve: Resolve = resolveHost,
 ): NetworkGuard {
   let isPublic: Promise<boolean> | undefined;
+  // One public address is enough: whoever runs the name can put any other beside it, or in its place later.
+  const anyPublic = (found: readonly string[]) => found.some((address) => addressKind(address) === 'public');
   const serverIsPublic = () => {
-    isPublic ??= addressesOf(server, resolve).then(
-      (found) => found.every((address) => addressKind(address) === 'public'),
-      () => true,
-    );
+    isPublic ??= addressesOf(server, resolve).then(anyPublic, () => true);
     return isPublic;
   };
   const refuse = async (host: string, addresses: readonly string[]) => {
@@ -86,6 +87,16 @@ export function createNetworkGuard(
         );
       };
       dns.lookup(host, { ...options, all: true }, found);
+    },
+    lookupServer(host, options, callback) {
+      dns.lookup(host, { ...options, all: true }, (error, all) => {
+        if (error) return callback(error, '', 0);
+        const found = all.map(({ address }) => address);
+        if (anyPublic(found)) isPublic = Promise.resolve(true);
+        else isPublic ??= Promise.resolve(false);
+        if (options.all) callback(null, all);
+        else callback(null, all[0]?.address ?? '', all[0]?.family);
+      });
     },
   };
 }

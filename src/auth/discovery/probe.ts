@@ -57,14 +57,16 @@ async function ask(reach: Reach, server: URL, method: 'GET' | 'POST'): Promise<P
 
 async function send(reach: Reach, url: URL, method: 'GET' | 'POST'): Promise<IncomingMessage> {
   const { signal } = reach;
+  const lookup = reach.guard.lookupServer;
   try {
     return method === 'GET'
-      ? await reach.http.open(url, { headers: { accept }, signal })
+      ? await reach.http.open(url, { headers: { accept }, signal, lookup })
       : await reach.http.open(url, {
           method,
           headers: { accept, 'content-type': 'application/json' },
           body: initialize,
           signal,
+          lookup,
         });
   } catch (error) {
     if (signal?.aborted && signal.reason instanceof AppError) throw signal.reason;

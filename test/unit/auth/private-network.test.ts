@@ -49,6 +49,27 @@ describe('C8: addresses named by metadata', () => {
     expect(error.hint).toContain('--allow-private-network');
   });
 
+  it.each<[string, string[]]>([
+    ['a private address beside its public one', ['203.0.113.7', '10.0.0.5']],
+    ['a loopback address beside its public one', ['::1', '203.0.113.7']],
+  ])('a public server does not become an internal one by %s', async (_name, addresses) => {
+    const guard = createNetworkGuard(server('https://mcp.example.com/'), false, async () => addresses);
+    const error = await refusal(guard.check(new URL('https://10.0.0.1/')));
+    expect(error.code).toBe('insecure_url');
+  });
+
+  it('nor by another address once we have been at its public one', async () => {
+    const answers = [['203.0.113.7'], ['10.0.0.5']];
+    vi.spyOn(dns, 'lookup').mockImplementation(((_host: string, _options: unknown, done: never) => {
+      const all = (answers.shift() ?? []).map((address) => ({ address, family: 4 }));
+      (done as (error: null, all: unknown) => void)(null, all);
+    }) as unknown as typeof dns.lookup);
+    const guard = createNetworkGuard(server('https://mcp.example.com/'), false);
+    await new Promise((done) => guard.lookupServer('mcp.example.com', { all: true }, done));
+    const error = await refusal(guard.check(new URL('https://10.0.0.1/')));
+    expect(error.code).toBe('insecure_url');
+  });
+
   it('--allow-private-network, or a server that is internal itself, may', async () => {
     const target = new URL('https://10.0.0.1/');
     await createNetworkGuard(server('https://mcp.example.com/'), true, isPublic).check(target);
