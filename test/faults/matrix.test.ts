@@ -1,5 +1,6 @@
 import { afterAll, describe } from 'vitest';
 import { printMatrix } from '../support/fault-rows.ts';
+import { authRows } from './rows/auth.ts';
 import { clientRows } from './rows/client.ts';
 import { connectionRows } from './rows/connection.ts';
 import { messageRows } from './rows/messages.ts';
@@ -12,5 +13,6 @@ describe('silence', silenceRows);
 describe('statuses', statusRows);
 describe('messages', messageRows);
 describe('client', clientRows);
+describe('auth', authRows);
 
 afterAll(printMatrix);

@@ -1,0 +1,222 @@
+import { chmodSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { expect } from 'vitest';
+import { reply, replyJson } from '../../unit/auth/support/issuer.ts';
+import { start } from '../../support/command.ts';
+import { textOf } from '../../support/fault-client.ts';
+import { type Protected, startProtected } from '../../support/fault-protected.ts';
+import { row } from '../../support/fault-rows.ts';
+import { follow } from '../../support/plain-browser.ts';
+import { until } from '../../support/until.ts';
+
+async function signedIn(body: (world: Protected) => Promise<void>, lifetime?: number): Promise<void> {
+  const world = await startProtected(lifetime);
+  try {
+    await world.signIn();
+    await body(world);
+  } finally {
+    await world.stop();
+  }
+}
+
+const revokeAccess = (world: Protected) => world.accepted.clear();
+
+/** A browser that only writes down where it was sent; out: what it wrote. */
+function noteBrowser(world: Protected, exitCode = 0) {
+  const script = join(world.home.path, 'browser.sh');
+  writeFileSync(script, `#!/bin/sh\necho "$1" >> '${script}.log'\nexit ${exitCode}\n`);
+  chmodSync(script, 0o755);
+  return { command: script, log: `${script}.log` };
+}
+
+/** Tokens: refused, expired, not to be had. */
+export function authRows(): void {
+  row('401 in mid session', '10 calls at once', (saw) =>
+    signedIn(async (world) => {
+      const it = world.bridge();
+      await it.ready();
+      revokeAccess(world);
+      const answers = await Promise.all(Array.from({ length: 10 }, () => it.call('count')));
+      for (const answer of answers) expect(textOf(answer)).toMatch(/^ok/);
+      expect(world.issuer.refreshes()).toBe(1);
+      expect([...world.model.effects.values()].every((times) => times === 1)).toBe(true);
+      saw('nothing: 1 refresh, 10 answers', Math.max(...answers.map(({ ms }) => ms)));
+    }),
+  );
+
+  row('401 in mid session', 'tokens that live 30 s are renewed before their end', (saw) =>
+    signedIn(async (world) => {
+      const it = world.bridge();
+      await it.ready();
+      for (let count = 0; count < 60; count++) expect(textOf(await it.call('count'))).toMatch(/^ok/);
+      expect(world.issuer.refreshes()).toBeLessThanOrEqual(1);
+      saw(`60 calls, ${world.issuer.refreshes()} refreshes`);
+    }, 30),
+  );
+
+  row('403 step-up', 'insufficient_scope', (saw) =>
+    signedIn(async (world) => {
+      const it = world.bridge(['--login', 'never']);
+      await it.ready();
+      world.neededScope = 'files:write';
+      const answer = await it.call('count', { n: 3000 });
+      expect(answer.json.result?.isError).toBe(true);
+      expect(textOf(answer)).toContain('files:write');
+      expect(world.model.effects.has(3000)).toBe(false);
+      saw(`"${textOf(answer)}"`, answer.ms);
+    }),
+  );
+
+  for (const [how, broken] of [
+    ['5xx', reply(503, 'down for maintenance')],
+    ['connection refused', undefined],
+  ] as const) {
+    row('provider down at refresh', how, (saw) =>
+      signedIn(async (world) => {
+        const browser = noteBrowser(world);
+        const it = world.bridge([], { BROWSER: browser.command });
+        await it.ready();
+        revokeAccess(world);
+        if (broken) world.issuer.behaviour.token = () => broken;
+        else await world.issuer.close();
+        const answer = await it.call('count', { n: 3010 });
+        expect(answer.json.result?.isError).toBe(true);
+        expect(textOf(answer)).toContain(new URL(world.issuer.issuer).host);
+        expect(world.home.filesWith('127.0.0.1').length).toBeGreaterThan(0);
+        saw(`"${textOf(answer)}"`, answer.ms);
+        if (broken) {
+          delete world.issuer.behaviour.token;
+          expect(textOf(await it.call('count', { n: 3011 }))).toBe('ok 3011');
+          saw('when it is back: answered, no browser');
+        }
+        expect(() => world.home.filesWith('code_challenge').length).not.toThrow();
+        expect(world.home.filesWith('code_challenge=')).toEqual([]);
+      }),
+    );
+  }
+
+  row('provider answers 200 with rubbish', 'HTML', (saw) =>
+    signedIn(async (world) => {
+      const it = world.bridge();
+      await it.ready();
+      revokeAccess(world);
+      world.issuer.behaviour.token = () => reply(200, '<html>hello</html>', { 'content-type': 'text/html' });
+      const answer = await it.call('count', { n: 3020 });
+      expect(answer.json.result?.isError).toBe(true);
+      saw(`"${textOf(answer)}"`, answer.ms);
+      delete world.issuer.behaviour.token;
+      expect(textOf(await it.call('count', { n: 3021 }))).toBe('ok 3021');
+      saw('afterwards: answered');
+    }),
+  );
+
+  for (const [how, answered] of [
+    ['invalid_grant', replyJson(400, { error: 'invalid_grant' })],
+    ['400 without JSON', reply(400, 'no')],
+    ['401 without JSON', reply(401, 'no')],
+  ] as const) {
+    row('refresh token revoked', how, (saw) =>
+      signedIn(async (world) => {
+        const it = world.bridge(['--login', 'never']);
+        await it.ready();
+        revokeAccess(world);
+        world.issuer.behaviour.token = () => answered;
+        const answer = await it.call('count');
+        expect(answer.json.result?.isError).toBe(true);
+        expect(textOf(answer)).toMatch(/sign in again/);
+        saw(`"${textOf(answer)}"`, answer.ms);
+        const asked = world.issuer.at('token').length;
+        await it.call('count');
+        expect(world.issuer.at('token').length).toBe(asked);
+        delete world.issuer.behaviour.token;
+        await world.signIn();
+        expect(textOf(await it.call('count'))).toMatch(/^ok/);
+        saw('the dead set is not asked again; after a new sign-in answered');
+      }),
+    );
+  }
+
+  row('keychain write fails after a refresh', 'a store that cannot be written', (saw) =>
+    signedIn(async (world) => {
+      const it = world.bridge();
+      await it.ready();
+      const { chattr } = readOnly(world.home.path);
+      try {
+        revokeAccess(world);
+        expect(textOf(await it.call('count'))).toMatch(/^ok/);
+        expect(textOf(await it.call('count'))).toMatch(/^ok/);
+        expect(world.issuer.refreshes()).toBe(1);
+        saw(
+          chattr ? 'nothing: kept in memory' : 'nothing (this user can write everywhere: not made to fail)',
+        );
+      } finally {
+        readOnly(world.home.path, false);
+      }
+    }),
+  );
+
+  for (const [how, exitCode, missing] of [
+    ['missing', 0, true],
+    ['crashes', 1, false],
+  ] as const) {
+    row('browser missing or crashes', how, (saw) =>
+      signedIn(async (world) => {
+        const browser = noteBrowser(world, exitCode);
+        const command = missing ? '/nonexistent/browser' : browser.command;
+        const login = start(['login', world.url, '--switch-account'], {
+          env: { ...world.home.env, BROWSER: command },
+        });
+        const [url] = await login.printed(/^\s*(http\S+code_challenge=\S+)/m);
+        await follow(url.trim());
+        const { code } = await login.finished;
+        expect(code).toBe(0);
+        saw('the URL printed, the sign-in waited and went through');
+      }),
+    );
+  }
+
+  row('callback port taken', '--redirect-port', (saw) =>
+    signedIn(async (world) => {
+      const taken = createServer();
+      const port = await new Promise<number>((resolve) => {
+        taken.listen(0, '127.0.0.1', () => resolve((taken.address() as { port: number }).port));
+      });
+      const args = ['login', world.url, '--redirect-port', String(port), '--switch-account'];
+      const login = start(args, { env: world.home.env, input: '' });
+      const { code, stderr } = await login.finished;
+      taken.close();
+      expect(code).toBe(1);
+      expect(stderr).toContain(String(port));
+      expect(stderr).toContain('--redirect-port');
+      saw(`exit 1 "${stderr.trim().split('\n').at(-1)}"`);
+    }),
+  );
+
+  row(
+    'clock wrong',
+    'shown by unit tests with an injected clock (test/unit/auth); the 401 way heals',
+    (saw) =>
+      signedIn(async (world) => {
+        const it = world.bridge();
+        await it.ready();
+        // By its own clock the token is fresh; by the server's it ended long ago.
+        revokeAccess(world);
+        const answer = await it.call('count');
+        expect(textOf(answer)).toMatch(/^ok/);
+        saw('nothing', answer.ms);
+        await until('one refresh', 1000, () => world.issuer.refreshes() === 1);
+      }),
+  );
+}
+
+/** Root writes everywhere: only the immutable flag stops it, where the file system has one. */
+function readOnly(path: string, on = true): { chattr: boolean } {
+  const folder = join(path, '.config/mcp-whoami');
+  try {
+    chmodSync(folder, on ? 0o500 : 0o700);
+  } catch {
+    return { chattr: false };
+  }
+  return { chattr: process.getuid?.() !== 0 };
+}
