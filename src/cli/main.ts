@@ -47,8 +47,7 @@ async function dispatch(argv: readonly string[], context: Context): Promise<Exit
     return name === undefined ? showHelp(context) : showCommandHelp(context, name, await loadCommand(name));
   }
   if (first === undefined || first.startsWith('-')) {
-    if (first === undefined && context.stdin.isTTY) return showHelp(context);
-    return runCommand('bridge', argv, context);
+    return context.stdin.isTTY ? helpOnTerminal(argv, context) : runCommand('bridge', argv, context);
   }
   // For people who registered `serve`: the bridge, with the bridge's own flags.
   if (first === 'serve' && rest.includes('--stdio')) {
@@ -59,6 +58,14 @@ async function dispatch(argv: readonly string[], context: Context): Promise<Exit
     );
   }
   return runCommand(first, rest, context);
+}
+
+/** Nobody speaks MCP by hand: the bridge would wait without a word. `--version` and wrong flags are as ever. */
+async function helpOnTerminal(argv: readonly string[], context: Context): Promise<ExitCode> {
+  const { options, positionals } = await loadCommand('bridge');
+  const { flags } = readArguments(argv, options, positionals.length);
+  if (flags.has('help') || flags.has('version')) return runCommand('bridge', argv, context);
+  return showHelp(context);
 }
 
 async function runCommand(name: string, argv: readonly string[], context: Context): Promise<ExitCode> {
