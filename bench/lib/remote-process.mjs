@@ -7,3 +7,5 @@ const remote = await openRemote({
   gate: ({ token }) => (token === wanted ? undefined : { status: 401, challenge: 'Bearer' }),
 });
 console.log(`listening on ${remote.origin}`);
+// It does not outlive who started it.
+process.stdin.resume().on('end', () => process.exit());

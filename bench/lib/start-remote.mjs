@@ -9,7 +9,7 @@ export const staticToken = 'bench-token';
 export async function startRemote(port = 0) {
   const program = join(import.meta.dirname, 'remote-process.mjs');
   const child = spawn(process.execPath, [program, String(port), staticToken], {
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['pipe', 'pipe', 'inherit'],
   });
   const [line] = await once(child.stdout.setEncoding('utf8'), 'data');
   const origin = /http:\S+/.exec(line)[0];

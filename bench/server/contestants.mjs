@@ -55,7 +55,7 @@ export async function startServer({ command }, issuer, home) {
 /** Starts provider.mjs. Out: `issuer`, `mint`, `asked` (requests so far), `stop`. */
 export async function startProvider() {
   const child = spawn(process.execPath, [join(import.meta.dirname, 'provider.mjs')], {
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['pipe', 'pipe', 'inherit'],
   });
   const [line] = await once(child.stdout.setEncoding('utf8'), 'data');
   const issuer = /http:\S+/.exec(line)[0];

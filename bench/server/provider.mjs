@@ -46,6 +46,8 @@ const metadata = {
   scopes_supported: ['openid', 'profile', 'email'],
 };
 console.log(`issuer ${issuer}`);
+// It does not outlive who started it.
+process.stdin.resume().on('end', () => process.exit());
 
 async function mint({ kind, sub, aud }) {
   if (kind === 'opaque') {
