@@ -1,6 +1,7 @@
 import { PassThrough } from 'node:stream';
 import type { AccessTokens } from '../lib/access.ts';
 import type { JsonObject } from '../lib/json.ts';
+import { silentLog } from '../lib/log.ts';
 import { claimsOf, errorOf } from './claims.ts';
 import type { Client } from './client.ts';
 import type { Context } from './context.ts';
@@ -34,7 +35,8 @@ export async function callThroughBridge(
     signInHint: signInCommand(client.server, client.profile),
     catalogue: openCatalogue(context.configDir, client.server, client.profile),
     http: context.http,
-    log: client.log,
+    // Its lines are for a client that waits; here the one error at the end says it all.
+    log: client.log.level === 'debug' ? client.log : silentLog,
   });
   const mcp = new McpClient({ name: 'mcp-whoami', version: '1.0.0' });
   const stop = () => void bridge.close('cancelled');

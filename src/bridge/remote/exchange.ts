@@ -147,6 +147,11 @@ function unexpected(server: URL, status: number): AppError {
       },
     );
   }
+  if (status === 429) {
+    return new AppError('server_unreachable', `${server.host} takes no more requests for now (status 429)`, {
+      hint: 'call again later',
+    });
+  }
   return new AppError('not_mcp_server', `${server.host} refused the request (status ${status})`, {
     hint: "check the URL: it is the server's MCP endpoint, often ending in /mcp or /sse",
   });
