@@ -55,6 +55,7 @@ export function createLists({ server, store, log, request, tell }: ListsOptions)
   let saved: Catalogue | undefined;
   let onDisk = '';
   let toldLocally = false;
+  let warned = false;
   /** What the remote of this run can do; `undefined` until it has answered. */
   let capabilities: JsonObject | undefined;
   /** The items that the client has, by list. */
@@ -78,7 +79,9 @@ export function createLists({ server, store, log, request, tell }: ListsOptions)
     if (content === onDisk) return;
     onDisk = content;
     await store.save(saved).catch((error: unknown) => {
-      log.warn('the catalogue cannot be saved; the next start knows less', { reason: reasonOf(error) });
+      const say = warned ? log.debug : log.warn;
+      warned = true;
+      say('the catalogue cannot be saved; the next start knows less', { reason: reasonOf(error) });
     });
   }
 

@@ -3,6 +3,7 @@ import { printMatrix } from '../support/fault-rows.ts';
 import { authRows } from './rows/auth.ts';
 import { clientRows } from './rows/client.ts';
 import { connectionRows } from './rows/connection.ts';
+import { environmentRows } from './rows/environment.ts';
 import { messageRows } from './rows/messages.ts';
 import { silenceRows } from './rows/silence.ts';
 import { statusRows } from './rows/statuses.ts';
@@ -14,5 +15,6 @@ describe('statuses', statusRows);
 describe('messages', messageRows);
 describe('client', clientRows);
 describe('auth', authRows);
+describe('environment', environmentRows);
 
 afterAll(printMatrix);

@@ -40,15 +40,20 @@ export function isFailure(value: object): value is Failure {
 export function networkFailure(error: unknown, url: URL): Failure {
   if (error instanceof AppError && error.code === 'timeout') return lost(url, error);
   if (error instanceof AppError) return { reason: 'status', error };
-  if (isTlsRefusal(error)) {
-    const message = `the certificate of ${url.host} is not trusted (${display(reasonOf(error), 120)})`;
-    const hint = 'for a private certificate authority set NODE_EXTRA_CA_CERTS to its PEM file';
-    return {
-      reason: 'unreachable',
-      error: new AppError('server_unreachable', message, { hint, cause: error }),
-    };
-  }
+  if (isTlsRefusal(error)) return untrusted(url, error);
   return neverSent(error) ? unreachable(url, error) : lost(url, error);
+}
+
+/** Nothing was sent, and another try would end the same way: there is nothing to wait for. */
+function untrusted(url: URL, cause: unknown): Failure {
+  const message = `the certificate of ${url.host} is not trusted (${display(reasonOf(cause), 120)})`;
+  let hint = 'for a private certificate authority set NODE_EXTRA_CA_CERTS to its PEM file';
+  if (hasCode(cause, 'ERR_TLS_CERT_ALTNAME_INVALID')) {
+    hint = 'use the host name that the certificate was made for';
+  } else if (hasCode(cause, 'CERT_HAS_EXPIRED', 'CERT_NOT_YET_VALID')) {
+    hint = "whoever runs the server has to renew it; check this machine's clock too";
+  }
+  return { reason: 'status', error: new AppError('server_unreachable', message, { hint, cause }) };
 }
 
 export function unreachable(url: URL, cause: unknown): Failure {
