@@ -175,15 +175,18 @@ export function openBridge(options: BridgeOptions): Bridge {
 
   async function endNow(reason: string, grace: number): Promise<void> {
     reader.stop();
-    const never = new AbortController().signal;
-    if (grace > 0) await Promise.race([requests.idle(), pause(grace, never)]);
+    // Waits that came second would hold the process back.
+    const over = new AbortController();
+    const atMost = (ms: number) => pause(ms, over.signal);
+    if (grace > 0) await Promise.race([requests.idle(), atMost(grace)]);
     const error = new AppError('cancelled', reason);
     for (const entry of requests.all()) carrier.fail(entry, error);
     carrier.stop();
     liveness.stop();
     desk.leave();
-    await Promise.race([link.close(timing.farewellMs), pause(timing.farewellMs, never)]);
-    await Promise.race([lines.flushed(), pause(flushMs, never)]);
+    await Promise.race([link.close(timing.farewellMs), atMost(timing.farewellMs)]);
+    await Promise.race([lines.flushed(), atMost(flushMs)]);
+    over.abort();
     closed.resolve();
   }
 

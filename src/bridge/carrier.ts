@@ -69,8 +69,10 @@ export function createCarrier(options: CarrierOptions): Carrier {
           session = await link.ready(Math.max(1, deadline - now()));
         } catch (thrown) {
           const error = asAppError(thrown);
-          if (error.code === 'not_signed_in' && (await signedIn(entry, error))) continue;
-          return fail(entry, error);
+          if (error.code !== 'not_signed_in' || !(await signedIn(entry, error))) return fail(entry, error);
+          // The person's time is not the connection's.
+          deadline = now() + holdMs;
+          continue;
         }
         if (entry.done) return;
       }
@@ -99,8 +101,10 @@ export function createCarrier(options: CarrierOptions): Carrier {
       if (step.do === 'fail') return fail(entry, step.error);
       log.debug('a request is sent again', { method: entry.method, after: failure.reason });
       if (step.do === 'reconnect') link.drop(session, failure);
-      else if (step.do === 'sign_in') await signedIn(entry, step.error);
-      else {
+      else if (step.do === 'sign_in') {
+        await signedIn(entry, step.error);
+        deadline = now() + holdMs;
+      } else {
         if (step.do === 'wait') waitedMs += step.ms;
         else entry.repeated = true;
         deadline = now() + step.ms + holdMs;

@@ -47,7 +47,7 @@ export async function runBridge(context: Context, given: Given, server?: URL): P
   await bridge.closed;
   await Promise.race([
     session.settle().catch(() => {}),
-    new Promise((resolve) => setTimeout(resolve, settleMs)),
+    new Promise((resolve) => setTimeout(resolve, settleMs).unref()),
   ]);
   return context.signals.exitCode() ?? 0;
 }

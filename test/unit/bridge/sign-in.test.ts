@@ -125,6 +125,21 @@ describe('by the browser', () => {
     expect(textOf(await client.call({ n: 1 }))).toBe('{"n":1}');
   });
 
+  test('a person who takes longer than calls are held for a connection is asked once, and the call runs', async () => {
+    const tokens = createTokens();
+    const person = createPerson(tokens);
+    const timing = { patienceMs: 5000, holdMs: 100 };
+    client = startClient(remote.url, { tokens, signIn: person.signIn, timing });
+    await client.initialize();
+    const began = performance.now();
+    const answer = client.call({ n: 1 });
+    await until('a window', () => person.opened === 1);
+    await until('more time than calls are held', () => performance.now() - began > 400);
+    person.comesBack();
+    expect(textOf(await answer)).toBe('{"n":1}');
+    expect(person).toMatchObject({ started: 1, opened: 1 });
+  });
+
   test('another process shows the window: the answer points there', async () => {
     const tokens = createTokens();
     const person = createPerson(tokens, { joined: true });
