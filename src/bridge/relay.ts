@@ -113,7 +113,7 @@ export function createRelay(options: RelayOptions): Relay {
 
   /** Ends the request that this should have answered, when its ends tell which one that is. */
   function unreadable(text: string, why: string): void {
-    log.warn('the server sent something that is no message', { why, text: text.slice(0, 200) });
+    log.warn('the server sent something that is no message', { why, characters: text.length });
     const id = idOfFragment({ head: text.slice(0, fragmentBytes), tail: text.slice(-fragmentBytes) });
     const entry = id === undefined ? undefined : requests.find(id);
     if (entry?.session) carrier.fail(entry, noAnswer(server).error);

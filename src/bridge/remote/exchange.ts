@@ -46,7 +46,8 @@ export function createExchange(
         if (isFailure(incoming)) return incoming;
         const status = incoming.statusCode ?? 0;
         if (status >= 200 && status < 300) return incoming;
-        if (status !== 401 || options.renew === false) return await statusFailure(incoming, status, url);
+        if (status !== 401 || options.renew === false)
+          return await statusFailure(incoming, status, url, token);
         incoming.destroy();
         if (renewed) return refusedAgain(server);
         token = await tokens.renew(token);
@@ -77,11 +78,16 @@ export function createExchange(
     }
   }
 
-  async function statusFailure(incoming: IncomingMessage, status: number, url: URL): Promise<Failure> {
+  async function statusFailure(
+    incoming: IncomingMessage,
+    status: number,
+    url: URL,
+    token: Secret | undefined,
+  ): Promise<Failure> {
     const timer = setTimeout(() => incoming.destroy(), errorBody.ms);
     const body = await readAll(incoming, errorBody.maxBytes, url).catch(() => '');
     clearTimeout(timer);
-    if (status === 403) return forbidden(server, incoming, body);
+    if (status === 403) return forbidden(server, incoming, body, token);
     const wait =
       status === 429 || status === 503 ? retryAfterMs(incoming.headers['retry-after'], now()) : undefined;
     if (wait !== undefined)
@@ -117,10 +123,12 @@ function refusedAgain(server: URL): Failure {
   return { reason: 'auth', error: new AppError('token_rejected', message, { hint }) };
 }
 
-function forbidden(server: URL, incoming: IncomingMessage, body: string): Failure {
+function forbidden(server: URL, incoming: IncomingMessage, body: string, token: Secret | undefined): Failure {
   const challenge = bearerChallenge(incoming.headers['www-authenticate']);
   if (challenge?.error === 'insufficient_scope') {
-    const { scope } = challenge;
+    // Our own token, given back as a scope, would be shown.
+    const echoed = token !== undefined && challenge.scope?.includes(token.reveal());
+    const scope = echoed ? undefined : challenge.scope;
     const message = `${server.host} wants more scopes for this${scope ? `: ${scope}` : ''}`;
     const hint = `mcp-whoami login ${server.href}${scope ? ` --scope "${scope}"` : ''}`;
     const error = new AppError('insufficient_scope', message, { hint });

@@ -128,7 +128,9 @@ export const connectSse: Connect = async (edges, initialize, signal) => {
  */
 function readEndpoint(data: string, stream: URL): URL | Failure {
   const refuse = (): Failure => {
-    const message = `${stream.host} wants its messages sent to ${display(data, 120)}, which is not within ${stream.origin}`;
+    // The origin alone: the rest is the server's text, and may hold what we sent it.
+    const where = URL.canParse(data, stream.href) ? new URL(data, stream.href).origin : 'no address';
+    const message = `${stream.host} wants its messages sent to ${display(where, 120)}, which is not within ${stream.origin}`;
     return {
       reason: 'status',
       error: new AppError('insecure_url', message, {

@@ -113,6 +113,14 @@ describe.each(['http', 'sse'] as const)('faults over %s', (kind) => {
     expect(isError(answer)).toBe(true);
   });
 
+  test('403 whose scopes are our token: it does not get into the answer or the log', async () => {
+    await client.initialize();
+    onceOnCall(403, { 'www-authenticate': 'Bearer error="insufficient_scope", scope="a token-1 b"' });
+    const answer = await client.call();
+    expect(isError(answer)).toBe(true);
+    expect(JSON.stringify(answer) + client.log.join('')).not.toContain('token-1');
+  });
+
   test('403 without a challenge: an answer, neither a sign-in nor a second try', async () => {
     await client.initialize();
     onceOnCall(403);
@@ -297,6 +305,8 @@ describe('HTTP+SSE only', () => {
     const answer = await client.call();
     expect(isError(answer)).toBe(true);
     expect(textOf(answer)).toContain('is not within');
+    // The address is the server's text: it may hold what we sent it.
+    expect(textOf(answer)).not.toContain('/messages');
     expect(remote.received.filter(({ verb }) => verb === 'POST')).toEqual([]);
   });
 
