@@ -6,6 +6,7 @@ import { type Environment, type Machine, missingSessionVariables } from '../lib/
 import { hasCode } from '../lib/errors.ts';
 import { createHttpClient, type HttpClient } from '../lib/http.ts';
 import { createLog, type Log, type LogLevel } from '../lib/log.ts';
+import { proxyFrom } from '../lib/proxy.ts';
 import { userAgent } from '../lib/version.ts';
 import { listenForSignals, type Signals } from './signals.ts';
 
@@ -55,7 +56,7 @@ export function systemContext(): Context {
     signals: listenForSignals(process),
     self: { node: process.execPath, script: resolve(process.argv[1] ?? '') },
     configDir: environment.MCP_WHOAMI_CONFIG_DIR || envPaths('mcp-whoami', { suffix: '' }).config,
-    http: createHttpClient({ userAgent }),
+    http: createHttpClient({ userAgent, proxy: proxyFrom(environment) }),
     now: Date.now,
     log: (level, format = 'text') =>
       createLog({ level, format, write: (line) => void process.stderr.write(line) }),

@@ -2,6 +2,7 @@ import http from 'node:http';
 import https from 'node:https';
 import type { LookupFunction, Socket } from 'node:net';
 import { AppError, hasCode, reasonOf } from './errors.ts';
+import { createTunnelAgent, type ProxyFor } from './proxy.ts';
 
 /** The sizes and times that bound every exchange (security budgets). Bytes and milliseconds. */
 export const budgets = {
@@ -65,6 +66,8 @@ export interface HttpClientOptions {
   readonly lookup?: LookupFunction | undefined;
   /** Most connections to one origin. Default 256. */
   readonly maxSockets?: number;
+  /** The proxy that a request takes; it resolves the server's name itself, so that `lookup` is not asked. */
+  readonly proxy?: ProxyFor | undefined;
   /** Idle connections are kept until the server closes them, whatever it announced. */
   readonly keepUntilClosed?: boolean;
 }
@@ -77,6 +80,8 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
   } as const;
   const plain = new http.Agent(agentOptions);
   const secure = new https.Agent({ ...agentOptions, ...(options.ca ? { ca: options.ca } : {}) });
+  const tunnels = new Map<string, https.Agent>();
+  const agents = () => [plain, secure, ...tunnels.values()];
   if (options.keepUntilClosed) for (const agent of [plain, secure]) Object.assign(agent, { keepSocketAlive });
 
   function open(url: URL, request: RequestOptions = {}): Promise<http.IncomingMessage> {
@@ -92,7 +97,7 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
       const outgoing = (tls ? https : http).request(url, {
         method: request.method ?? 'GET',
         headers,
-        agent: tls ? secure : plain,
+        agent: tls ? agentFor(url) : plain,
         ...(lookup ? { lookup } : {}),
         ...(request.signal ? { signal: request.signal } : {}),
       });
@@ -155,12 +160,23 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
     }
   }
 
+  function agentFor(url: URL): https.Agent {
+    const proxy = options.proxy?.(url);
+    if (!proxy) return secure;
+    const known = tunnels.get(proxy.href);
+    if (known) return known;
+    const ca = options.ca ? { ca: options.ca } : {};
+    const tunnel = createTunnelAgent(proxy, { ...agentOptions, ...ca });
+    if (options.keepUntilClosed) Object.assign(tunnel, { keepSocketAlive });
+    tunnels.set(proxy.href, tunnel);
+    return tunnel;
+  }
+
   const close = () => {
-    plain.destroy();
-    secure.destroy();
+    for (const agent of agents()) agent.destroy();
   };
   const retire = () => {
-    for (const agent of [plain, secure]) {
+    for (const agent of agents()) {
       for (const socket of Object.values(agent.freeSockets).flat()) socket?.destroy();
     }
   };

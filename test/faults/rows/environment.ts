@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
+import { createServer as createHttpServer } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -103,6 +104,37 @@ export function environmentRows(): void {
     }
     server.close();
     home.remove();
+  });
+
+  row('proxy variables', 'HTTPS_PROXY, NO_PROXY, 407', async (saw) => {
+    const asked: string[] = [];
+    const proxy = createHttpServer();
+    proxy.on('connect', (request, socket) => {
+      asked.push(`${request.url} ${request.headers['proxy-authorization'] ?? ''}`);
+      socket.end('HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n');
+    });
+    await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
+    const { port } = proxy.address() as AddressInfo;
+    const variable = { HTTPS_PROXY: `http://someone:hidden@127.0.0.1:${port}` };
+    const call = async (url: string, env: Record<string, string>) => {
+      const it = startFaultClient(url, { env: { ...variable, ...env } });
+      await it.greet();
+      const answer = await it.call('count');
+      expect(it.running.stderr() + it.running.stdout()).not.toContain('hidden');
+      await it.discard();
+      saw(`"${textOf(answer)}"`, answer.ms);
+      return textOf(answer);
+    };
+    expect(await call('https://mcp.server.invalid/mcp', {})).toContain(`the proxy 127.0.0.1:${port}`);
+    const credentials = Buffer.from('someone:hidden').toString('base64');
+    expect(asked[0]).toBe(`mcp.server.invalid:443 Basic ${credentials}`);
+    const before = asked.length;
+    expect(await call('https://mcp.server.invalid/mcp', { NO_PROXY: '.server.invalid' })).toContain(
+      'offline?',
+    );
+    expect(await call('https://localhost:9/mcp', {})).toContain('nothing listens');
+    expect(asked).toHaveLength(before);
+    proxy.close();
   });
 
   row(
