@@ -3,13 +3,12 @@ import { AppError, asAppError } from '../lib/errors.ts';
 import type { HttpClient } from '../lib/http.ts';
 import type { Log } from '../lib/log.ts';
 import type { RemoteSettings } from '../lib/settings.ts';
-import { display } from '../lib/text.ts';
-import { ownInitialize } from './greeting.ts';
+import { type Handshake, ownHandshake, refusal } from './handshake.ts';
 import { notificationLine } from './message.ts';
 import type { Fragment } from './oversize.ts';
 import { connectBy } from './remote/detect.ts';
 import { createExchange } from './remote/exchange.ts';
-import { type Failure, isFailure, isOffline, mayPass, notConnected } from './remote/failure.ts';
+import { type Failure, isFailure, mayPass, notConnected, patienceAfter } from './remote/failure.ts';
 import type { Connected, RemoteTransport, TransportKind } from './remote/transport.ts';
 import { createTries } from './tries.ts';
 import { createWaiters } from './waiters.ts';
@@ -19,12 +18,6 @@ export interface Session {
   readonly transport: RemoteTransport;
   /** What names this connection beside the messages that come on it. */
   readonly source: object;
-}
-
-export interface Handshake {
-  /** The `initialize` request, and its id's source text. */
-  readonly text: string;
-  readonly id: string;
 }
 
 export interface LinkHandlers {
@@ -78,17 +71,8 @@ export interface Link {
 /** The first `initialize` may wake a sleeping server; later ones are not waited for so long. Milliseconds. */
 const firstGreetingMs = 30_000;
 const laterGreetingMs = 8_000;
-/** How long a request waits where the server's name cannot be resolved. Milliseconds. */
-const offlineMs = 5_000;
 /** A connection that lived shorter than this counts as a failed try for the back-off. Milliseconds. */
 const stableMs = 2_000;
-
-/** For a client that asks before it has introduced itself. */
-const ownId = '"mcp-whoami-initialize"';
-const ownHandshake: Handshake = {
-  id: ownId,
-  text: `{"jsonrpc":"2.0","id":${ownId},"method":"initialize","params":${JSON.stringify(ownInitialize)}}`,
-};
 
 export function createLink({ remote, tokens, http, log, now, handlers }: LinkOptions): Link {
   const own = http.fork();
@@ -176,10 +160,9 @@ export function createLink({ remote, tokens, http, log, now, handlers }: LinkOpt
 
   async function refused({ transport, text, json }: Connected): Promise<Failure> {
     await transport.close(0);
-    const said = display((json.error as { message?: unknown } | null)?.message ?? 'no reason given');
-    const error = new AppError('not_mcp_server', `${remote.server.host} refuses to be initialized: ${said}`);
-    handlers.unavailable(error, text);
-    return { reason: 'status', error };
+    const failure = refusal(remote.server, json);
+    handlers.unavailable(failure.error, text);
+    return failure;
   }
 
   function dropNow(session: Session, failure: Failure): Failure {
@@ -205,7 +188,7 @@ export function createLink({ remote, tokens, http, log, now, handlers }: LinkOpt
   function ready(holdMs: number): Promise<Session> {
     if (greeted && readyAt !== undefined && !doubted) return Promise.resolve(greeted);
     if (closed.signal.aborted) return Promise.reject(new AppError('cancelled', 'the bridge is closing'));
-    const ms = lastError && isOffline(lastError) ? Math.min(holdMs, offlineMs) : holdMs;
+    const ms = patienceAfter(lastError, holdMs);
     const result = waiters.wait(ms, () => notConnected(remote.server, lastError, ms));
     tries.hurry();
     if (tries.running || doubted) return result;

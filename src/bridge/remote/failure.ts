@@ -124,8 +124,13 @@ export function mayPass({ reason, status = 0 }: Failure): boolean {
   return ['unreachable', 'lost', 'busy', 'session'].includes(reason) || status >= 500;
 }
 
-/** Whether the server could not be found by its name: there is no network, or no such server. */
-export const isOffline = (error: AppError): boolean => isNameFailure(error.cause);
+/** There is no network, or no such name: that is told sooner. Milliseconds. */
+const offlineMs = 5_000;
+
+/** How long a request waits for a connection. In: why the last try failed, the longest wait. */
+export function patienceAfter(last: AppError | undefined, mostMs: number): number {
+  return isNameFailure(last?.cause) ? Math.min(mostMs, offlineMs) : mostMs;
+}
 
 const isNameFailure = (error: unknown) =>
   hasCode(error instanceof AggregateError ? error.errors[0] : error, 'ENOTFOUND', 'EAI_AGAIN', 'ENETUNREACH');

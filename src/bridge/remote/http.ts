@@ -5,8 +5,8 @@ import { answers, memberSource, readAnswer, rpcErrorOf, withId } from '../messag
 import { createBackoff } from './backoff.ts';
 import type { ExchangeOptions } from './exchange.ts';
 import { type Failure, isFailure, lost, noAnswer, notThisTransport } from './failure.ts';
-import { mediaType, readEvents, readJson } from './read.ts';
 import { createPinger } from './pinger.ts';
+import { mediaType, readEvents, readJson } from './read.ts';
 import {
   type Connect,
   type Connected,
