@@ -5,6 +5,7 @@ import { clientRows } from './rows/client.ts';
 import { connectionRows } from './rows/connection.ts';
 import { environmentRows } from './rows/environment.ts';
 import { messageRows } from './rows/messages.ts';
+import { sharingRows } from './rows/sharing.ts';
 import { silenceRows } from './rows/silence.ts';
 import { statusRows } from './rows/statuses.ts';
 
@@ -15,6 +16,7 @@ describe('statuses', statusRows);
 describe('messages', messageRows);
 describe('client', clientRows);
 describe('auth', authRows);
+describe('sharing', sharingRows);
 describe('environment', environmentRows);
 
 afterAll(printMatrix);
