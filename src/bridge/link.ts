@@ -68,9 +68,8 @@ export interface Link {
   close(limitMs: number): Promise<void>;
 }
 
-/** The first `initialize` may wake a sleeping server; later ones are not waited for so long. Milliseconds. */
-const firstGreetingMs = 30_000;
-const laterGreetingMs = 8_000;
+/** `initialize` may wake a sleeping server; one that was awake is not waited for so long. Milliseconds. */
+const greetings = { shortMs: 8_000, longMs: 30_000 };
 /** A connection that lived shorter than this counts as a failed try for the back-off. Milliseconds. */
 const stableMs = 2_000;
 
@@ -89,6 +88,7 @@ export function createLink({ remote, tokens, http, log, now, handlers }: LinkOpt
   /** It may be dead: nothing is sent on it until it has shown that it is not. */
   let doubted: Session | undefined;
   let lastError: AppError | undefined;
+  let greetingMs = greetings.longMs;
 
   const tries = createTries({
     now,
@@ -119,9 +119,9 @@ export function createLink({ remote, tokens, http, log, now, handlers }: LinkOpt
         if (state.session) drop(state.session, failure);
       },
     };
-    const greetingMs = kind === undefined ? firstGreetingMs : laterGreetingMs;
     const edges = { remote, exchange, events, http: own, now, greetingMs, log };
     const result = await connectBy(kind)(edges, handshake, closed.signal);
+    greetingMs = isFailure(result) ? Math.min(greetingMs * 2, greetings.longMs) : greetings.shortMs;
     if (isFailure(result)) {
       handlers.unavailable(result.error);
       return result;
@@ -167,9 +167,7 @@ export function createLink({ remote, tokens, http, log, now, handlers }: LinkOpt
 
   function dropNow(session: Session, failure: Failure): Failure {
     if (readyAt !== undefined && now() - readyAt >= stableMs) tries.steady();
-    greeted = undefined;
-    doubted = undefined;
-    readyAt = undefined;
+    [greeted, readyAt, doubted] = [undefined, undefined, undefined];
     void session.transport.close(0);
     own.retire();
     handlers.dropped(session, failure);
@@ -239,8 +237,7 @@ export function createLink({ remote, tokens, http, log, now, handlers }: LinkOpt
     async close(limitMs) {
       const session = greeted;
       closed.abort();
-      greeted = undefined;
-      readyAt = undefined;
+      [greeted, readyAt] = [undefined, undefined];
       waiters.reject(new AppError('cancelled', 'the bridge is closing'));
       own.retire();
       await session?.transport.close(limitMs).catch((error: unknown) => {
