@@ -10,7 +10,9 @@ export default defineConfig({
           include: ['test/{journeys,faults,interop}/**/*.test.ts'],
           testTimeout: 60_000,
           hookTimeout: 60_000,
-          maxWorkers: 2,
+          globalSetup: ['test/support/fault-table.ts'],
+          // They mostly wait: for processes, pages, and faults to be noticed.
+          maxWorkers: 4,
         },
       },
     ],

@@ -2,13 +2,13 @@ import { chmodSync, existsSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { expect } from 'vitest';
-import { reply, replyJson } from '../../unit/auth/support/issuer.ts';
 import { start } from '../../support/command.ts';
 import { textOf } from '../../support/fault-client.ts';
 import { type Protected, startProtected } from '../../support/fault-protected.ts';
 import { row } from '../../support/fault-rows.ts';
 import { follow } from '../../support/plain-browser.ts';
 import { until } from '../../support/until.ts';
+import { reply, replyJson } from '../../unit/auth/support/issuer.ts';
 
 async function signedIn(body: (world: Protected) => Promise<void>, lifetime?: number): Promise<void> {
   const world = await startProtected(lifetime);

@@ -11,8 +11,8 @@ import { row } from '../../support/fault-rows.ts';
 import { inWorld } from '../../support/fault-world.ts';
 import { makeHome } from '../../support/home.ts';
 import { keyringMissing, withKeyring } from '../../support/keyring.ts';
-import { signIn } from '../../support/sign-in.ts';
 import { serve } from '../../support/serve.ts';
+import { signIn } from '../../support/sign-in.ts';
 import { until } from '../../support/until.ts';
 
 /** From now on this process can write to no file (Linux): as on a full or read-only disk. */
