@@ -1,6 +1,6 @@
 import { type Issuer, startIssuer } from '../unit/auth/support/issuer.ts';
-import { type FaultClient, startFaultClient } from './fault-client.ts';
 import { start } from './command.ts';
+import { type FaultClient, startFaultClient } from './fault-client.ts';
 import { type Home, makeHome } from './home.ts';
 import { type Model, startModel } from './model-server.ts';
 import { follow } from './plain-browser.ts';

@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { startModelScript } from './fault-model-script.ts';
 import { randomPlan, startFaultProxy } from './fault-proxy.ts';
 import { between, createRandom } from './fault-random.ts';
-import { startModelScript } from './fault-model-script.ts';
 
 export interface SoakOptions {
   readonly calls: number;

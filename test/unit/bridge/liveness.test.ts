@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { createLiveness, type Liveness } from '../../../src/bridge/liveness.ts';
 import type { Session } from '../../../src/bridge/link.ts';
+import { createLiveness, type Liveness } from '../../../src/bridge/liveness.ts';
+import { createWitness } from '../../../src/bridge/remote/witness.ts';
 import { createRenewals } from '../../../src/bridge/renewals.ts';
 import { createRepeatable } from '../../../src/bridge/repeatable.ts';
-import { createWitness } from '../../../src/bridge/remote/witness.ts';
 import type { InFlight } from '../../../src/bridge/requests.ts';
 import { createLog } from '../../../src/lib/log.ts';
 

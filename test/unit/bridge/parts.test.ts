@@ -11,8 +11,8 @@ import {
   oversized,
   type StreamEvent,
 } from '../../../src/bridge/remote/event-stream.ts';
-import { retryAfterMs } from '../../../src/bridge/remote/retry-after.ts';
 import type { Failure } from '../../../src/bridge/remote/failure.ts';
+import { retryAfterMs } from '../../../src/bridge/remote/retry-after.ts';
 import { createRequests, type NewRequest } from '../../../src/bridge/requests.ts';
 import { nextStep } from '../../../src/bridge/resend.ts';
 import { AppError, errorCodes } from '../../../src/lib/errors.ts';

@@ -1,7 +1,7 @@
 import { connect } from 'node:net';
 import { expect, test, vi } from 'vitest';
-import { until } from '../../support/until.ts';
 import { AppError } from '../../../src/lib/errors.ts';
+import { until } from '../../support/until.ts';
 import { json } from './support/provider.ts';
 import { openStream } from './support/raw.ts';
 import { call, openWorld } from './support/world.ts';

@@ -16,8 +16,8 @@ import { join } from 'node:path';
 import { build } from 'esbuild';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { openLocks } from '../../../src/vault/locks.ts';
-import { addressOf } from '../../../src/vault/turnstile.ts';
 import { createSocketFiles } from '../../../src/vault/socket-files.ts';
+import { addressOf } from '../../../src/vault/turnstile.ts';
 
 let folder: string;
 let worker: string;
