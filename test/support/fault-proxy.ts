@@ -54,12 +54,12 @@ export async function startFaultProxy(targetPort: number): Promise<FaultProxy> {
     const plan = proxy.plan(accepted);
     accepted++;
     client.on('error', () => {});
-    if (plan.reset) return void client.resetAndDestroy();
+    if (plan.reset) return void breakOff(client);
     const server = connect({ port: targetPort, host: '127.0.0.1' });
     const connection: Connection = { client, server, dead: plan.hole ?? false };
     connections.add(connection);
     for (const socket of [client, server]) socket.setNoDelay(true);
-    server.on('error', () => connection.dead || client.resetAndDestroy());
+    server.on('error', () => connection.dead || breakOff(client));
     client.on('close', () => {
       connections.delete(connection);
       server.destroy();
@@ -67,9 +67,9 @@ export async function startFaultProxy(targetPort: number): Promise<FaultProxy> {
     server.on('close', () => connection.dead || plan.swallowEnd || client.destroy());
     const { cut } = plan;
     const broken = () => {
-      if (cut?.how === 'reset') client.resetAndDestroy();
+      if (cut?.how === 'reset') breakOff(client);
       else client.end();
-      server.resetAndDestroy();
+      breakOff(server);
     };
     forward(connection, client, server, createMeter(cut?.up, broken), { ...plan, trickle: undefined });
     forward(connection, server, client, createMeter(cut?.down, broken), plan);
@@ -91,7 +91,7 @@ export async function startFaultProxy(targetPort: number): Promise<FaultProxy> {
       resolve();
     });
   const reset = () => {
-    for (const { client } of connections) client.resetAndDestroy();
+    for (const { client } of connections) breakOff(client);
   };
 
   const proxy: FaultProxy = {
@@ -121,6 +121,12 @@ export async function startFaultProxy(targetPort: number): Promise<FaultProxy> {
   };
   await listen();
   return proxy;
+}
+
+/** RST, also where data waits that nobody takes: Node alone would wait for that to leave first. */
+function breakOff(socket: Socket): void {
+  socket.resetAndDestroy();
+  if (!socket.destroyed) setImmediate(() => void socket.destroy());
 }
 
 /** Lets `most` bytes through, then calls `broken` once. */
