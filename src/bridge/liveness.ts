@@ -57,8 +57,11 @@ export function createLiveness(options: LivenessOptions): Liveness {
     since = last.now - deadMs + wakeMs;
     const session = link.doubt();
     if (!session) return;
-    doubted = { session, at: last.now };
-    session.transport.ping();
+    // What has lain in the socket since before the sleep is read first: it is no sign of life.
+    setImmediate(() => {
+      doubted = { session, at: now() };
+      session.transport.ping();
+    });
   }
 
   function settleDoubt(session: Session, at: number): void {
