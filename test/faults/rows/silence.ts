@@ -1,12 +1,12 @@
-import { expect } from 'vitest';
+import { describe, expect } from 'vitest';
 import { textOf } from '../../support/fault-client.ts';
-import { overBoth, row } from '../../support/fault-rows.ts';
+import { row } from '../../support/fault-rows.ts';
 import { inWorld } from '../../support/fault-world.ts';
 import { until } from '../../support/until.ts';
 
 /** Connections that are open and carry nothing, and calls that are only slow. */
-export function silenceRows(): void {
-  overBoth((path) => {
+export function silenceRows(path: 'sse' | 'mcp'): void {
+  describe(path, () => {
     row(
       'TCP black hole',
       `${path}, a call in flight`,
