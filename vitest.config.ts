@@ -13,6 +13,8 @@ export default defineConfig({
           globalSetup: ['test/support/fault-table.ts'],
           // They mostly wait: for processes, pages, and faults to be noticed.
           maxWorkers: 4,
+          // A journey that a starved machine upset is walked once more; the report tells which.
+          retry: 1,
         },
       },
     ],
