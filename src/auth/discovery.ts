@@ -1,8 +1,8 @@
+import type { BearerChallenge } from '../lib/challenge.ts';
 import { AppError } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import type { SignInSettings } from '../lib/settings.ts';
 import { display } from '../lib/text.ts';
-import type { BearerChallenge } from './discovery/challenge.ts';
 import {
   type AuthorizationServer,
   defaultEndpoints,

@@ -1,10 +1,10 @@
+import { isScope } from '../lib/challenge.ts';
 import { AppError } from '../lib/errors.ts';
 import { Secret } from '../lib/secret.ts';
 import type { SignInSettings } from '../lib/settings.ts';
 import { display } from '../lib/text.ts';
 import { secureUrl } from '../lib/url.ts';
 import type { Client } from './client/client.ts';
-import { isScope } from './discovery/challenge.ts';
 import type { AuthorizationServer } from './discovery/issuer-metadata.ts';
 import type { Reach } from './discovery/reach.ts';
 import type { Discovery } from './discovery.ts';

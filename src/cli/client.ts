@@ -12,7 +12,6 @@ import type { Context } from './context.ts';
 import { expandHeaders } from './headers.ts';
 import { remoteOptions, signInOptions, storeOptions } from './settings/client.ts';
 import { commonOptions } from './settings/common.ts';
-import { signInCommand } from './sign-in-command.ts';
 import { readWebUrl } from './settings/option.ts';
 import {
   type Given,
@@ -22,6 +21,7 @@ import {
   textsOf,
   type Values,
 } from './settings/resolve.ts';
+import { signInCommand } from './sign-in-command.ts';
 
 /** The options of every command that deals with a remote server. */
 export const clientOptions = { ...commonOptions, ...remoteOptions, ...signInOptions, ...storeOptions };

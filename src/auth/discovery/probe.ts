@@ -1,10 +1,10 @@
 import type { IncomingMessage } from 'node:http';
+import { type BearerChallenge, bearerChallenge } from '../../lib/challenge.ts';
 import { AppError } from '../../lib/errors.ts';
 import { readAll } from '../../lib/http.ts';
 import { isObject, parseJsonObject } from '../../lib/json.ts';
 import { secureUrl } from '../../lib/url.ts';
 import { version } from '../../lib/version.ts';
-import { type BearerChallenge, bearerChallenge } from './challenge.ts';
 import { type Reach, sameOriginTarget, serverFailure } from './reach.ts';
 
 /** What an MCP server says to somebody without a token. */

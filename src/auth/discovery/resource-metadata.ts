@@ -1,8 +1,8 @@
+import { isScope } from '../../lib/challenge.ts';
 import { AppError } from '../../lib/errors.ts';
 import { parseJsonObject, stringMember, stringsMember } from '../../lib/json.ts';
 import { display } from '../../lib/text.ts';
 import { canonicalResource, secureUrl, wellKnown } from '../../lib/url.ts';
-import { isScope } from './challenge.ts';
 import { type Reach, readDocument, serverFailure } from './reach.ts';
 
 /** Protected resource metadata (RFC 9728 2), checked against the server that was asked for. */

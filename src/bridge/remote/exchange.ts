@@ -1,10 +1,10 @@
 import type { IncomingMessage } from 'node:http';
 import type { AccessTokens } from '../../lib/access.ts';
+import { bearerChallenge } from '../../lib/challenge.ts';
 import { AppError, asAppError } from '../../lib/errors.ts';
 import { type HttpClient, type RequestOptions, readAll } from '../../lib/http.ts';
 import type { Secret } from '../../lib/secret.ts';
 import type { RemoteSettings } from '../../lib/settings.ts';
-import { bearerChallenge } from './challenge.ts';
 import { type Failure, isFailure, networkFailure } from './failure.ts';
 import { retryAfterMs } from './retry-after.ts';
 

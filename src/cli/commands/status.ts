@@ -2,8 +2,8 @@ import { describeNetworkError } from '../../lib/http.ts';
 import { clientOptions, setUpClient } from '../client.ts';
 import type { Command } from '../command.ts';
 import type { Context } from '../context.ts';
-import { signInCommand } from '../sign-in-command.ts';
 import { jsonOption } from '../settings/common.ts';
+import { signInCommand } from '../sign-in-command.ts';
 import { describe, isSignedIn, viewOf } from '../signed-in.ts';
 
 const { profile, logLevel, help, version } = clientOptions;

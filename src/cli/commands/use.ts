@@ -1,6 +1,6 @@
 import { AppError } from '../../lib/errors.ts';
-import type { Command } from '../command.ts';
 import { setUpClient } from '../client.ts';
+import type { Command } from '../command.ts';
 import { commonOptions } from '../settings/common.ts';
 
 export const command: Command = {

@@ -4,8 +4,8 @@ import { display } from '../../lib/text.ts';
 import { callThroughBridge } from '../call-through-bridge.ts';
 import { clientOptions, setUpClient, tokenByHand } from '../client.ts';
 import type { Command } from '../command.ts';
-import { signInCommand } from '../sign-in-command.ts';
 import { jsonOption } from '../settings/common.ts';
+import { signInCommand } from '../sign-in-command.ts';
 import { lateSession, openEdges } from '../sign-in-edges.ts';
 import { keychainWaitMs } from './login.ts';
 

@@ -4,7 +4,6 @@ import { errorLine, failureLine, rpcCodeOf } from '../../../src/bridge/errors.ts
 import { cancelledId, memberSource, oneLine, readMessages, withId } from '../../../src/bridge/message.ts';
 import { idOfFragment, isAnswerFragment } from '../../../src/bridge/oversize.ts';
 import { createBackoff } from '../../../src/bridge/remote/backoff.ts';
-import { bearerChallenge } from '../../../src/bridge/remote/challenge.ts';
 import {
   createEventLimit,
   createEventParser,
@@ -156,35 +155,6 @@ describe('event streams', () => {
 });
 
 describe('headers', () => {
-  test.each([
-    [undefined, undefined],
-    ['Basic realm="x"', undefined],
-    ['Bearer error="insufficient_scope", scope="a b"', { error: 'insufficient_scope', scope: 'a b' }],
-    ['bearer scope=a,error=insufficient_scope', { error: 'insufficient_scope', scope: 'a' }],
-    [
-      'Basic realm="x", Bearer realm="a, error=\\"no\\"", error="insufficient_scope"',
-      { error: 'insufficient_scope', scope: undefined },
-    ],
-    [
-      'Bearer error_description="scope=\\"evil\\" error=insufficient_scope", error="invalid_token"',
-      { error: 'invalid_token', scope: undefined },
-    ],
-    [
-      'Bearer error="insufficient_scope", scope="a\u0007b"',
-      { error: 'insufficient_scope', scope: undefined },
-    ],
-    ['Bearer error="x", DPoP error="y", scope="z"', { error: 'x', scope: undefined }],
-  ])('%s', (header, expected) => {
-    expect(bearerChallenge(header)).toEqual(expected);
-  });
-
-  test('64 KB of quotes and commas take no time', () => {
-    const at = performance.now();
-    for (const unit of ['",', '\\"', 'a="', ',,=', 'Bearer "'])
-      bearerChallenge(unit.repeat(65_536 / unit.length));
-    expect(performance.now() - at).toBeLessThan(500);
-  });
-
   test.each([
     [undefined, undefined],
     ['3', 3000],

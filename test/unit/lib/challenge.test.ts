@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { bearerChallenge, isScope, parseChallenges } from '../../../src/auth/discovery/challenge.ts';
+import { bearerChallenge, isScope, parseChallenges } from '../../../src/lib/challenge.ts';
 
 const plain = (header: string) =>
   parseChallenges(header).map(({ scheme, token68, parameters }) => ({
@@ -84,6 +84,24 @@ describe('bearerChallenge', () => {
   it('prefers the one that names its metadata', () => {
     const found = bearerChallenge('Bearer realm="x", Bearer resource_metadata="https://a/", scope="a  b"');
     expect(found).toEqual({ resourceMetadata: 'https://a/', scope: undefined, error: undefined });
+  });
+  it.each([
+    ['Bearer error="insufficient_scope", scope="a b"', 'insufficient_scope', 'a b'],
+    ['bearer scope=a,error=insufficient_scope', 'insufficient_scope', 'a'],
+    [
+      'Basic realm="x", Bearer realm="a, error=\\"no\\"", error="insufficient_scope"',
+      'insufficient_scope',
+      undefined,
+    ],
+    [
+      'Bearer error_description="scope=\\"evil\\" error=insufficient_scope", error="invalid_token"',
+      'invalid_token',
+      undefined,
+    ],
+    ['Bearer error="insufficient_scope", scope="a\u0007b"', 'insufficient_scope', undefined],
+    ['Bearer error="x", DPoP error="y", scope="z"', 'x', undefined],
+  ])('%s', (header, error, scope) => {
+    expect(bearerChallenge(header)).toEqual({ resourceMetadata: undefined, error, scope });
   });
   it('is undefined without a Bearer challenge', () => {
     expect(bearerChallenge('Basic realm="Bearer"')).toBeUndefined();
