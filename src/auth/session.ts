@@ -1,5 +1,5 @@
 import { performance } from 'node:perf_hooks';
-import type { AccessTokens } from '../lib/access.ts';
+import type { AccessTokens, Granted } from '../lib/access.ts';
 import { AppError, asAppError } from '../lib/errors.ts';
 import type { Secret } from '../lib/secret.ts';
 import type { SignInSettings } from '../lib/settings.ts';
@@ -90,6 +90,13 @@ export function createSession(edges: SignInEdges, settings: Settings): Session {
     return strikes.handedOut(rejected?.equals(token) ? await renewOnce(rejected) : token);
   }
 
+  async function insufficient(token: Secret): Promise<Granted> {
+    const set = await store.load();
+    const replaced = set !== undefined && !set.dead && !set.accessToken.equals(token);
+    if (replaced) hold(set);
+    return { replaced, scopes: set?.scope.split(' ').filter(Boolean) ?? [] };
+  }
+
   function renewOnce(rejected: Secret | undefined): Promise<Secret> {
     flight ??= store
       .alone(() => renewAlone(rejected))
@@ -167,5 +174,5 @@ export function createSession(edges: SignInEdges, settings: Settings): Session {
     if (unsaved) await store.alone(latest);
   }
 
-  return { current, renew, settle };
+  return { current, renew, insufficient, settle };
 }

@@ -25,11 +25,11 @@ const lookMs = 1_000;
  */
 export function createSignIn(edges: SignInEdges, settings: SignInSettings): SignIn {
   const window = openSignInWindow(edges, settings);
-  const { key } = openTokenStore(edges, settings);
+  const store = openTokenStore(edges, settings);
   let running: Promise<SignInAttempt> | undefined;
 
   const signedInAt = async () => {
-    const entry = await edges.index.get(key);
+    const entry = await edges.index.get(store.key);
     return entry?.dead ? undefined : entry?.savedAt;
   };
   const patience = () => createDeadline(undefined, signInMs, () => timedOut(settings));
@@ -84,11 +84,18 @@ export function createSignIn(edges: SignInEdges, settings: SignInSettings): Sign
   async function fresh(reach: Reach, moreScope: string | undefined): Promise<Waiting> {
     const discovery = await discover(reach, settings, edges.log);
     if (discovery !== 'no_oauth_wanted') {
-      return beginRequest(edges, reach, settings, discovery, moreScope);
+      const scope = moreScope && [await grantedAt(discovery.server.issuer), moreScope].join(' ');
+      return beginRequest(edges, reach, settings, discovery, scope);
     }
     throw new AppError('sign_in_failed', `${settings.server.href} offers no sign-in`, {
       hint: 'it answers without a token: try the call again',
     });
+  }
+
+  /** A step-up asks for all that was granted before as well (MCP authorization, "Step-Up Authorization Flow"). */
+  async function grantedAt(issuer: string): Promise<string> {
+    const set = await store.load();
+    return set?.issuer === issuer ? set.scope : '';
   }
 
   /** The request that a process left waiting in a browser; undefined when its port is gone, or its scope too small. */

@@ -78,6 +78,7 @@ export function openBridge(options: BridgeOptions): Bridge {
     hint: options.signInHint,
     timing,
     log,
+    now,
     canElicit: () => greeter.canElicit(),
     ask: asks.ask,
     tell,

@@ -11,7 +11,7 @@ import { notificationLine } from './message.ts';
 import type { Failure } from './remote/failure.ts';
 import { lost } from './remote/failure.ts';
 import type { InFlight, NewRequest, Requests } from './requests.ts';
-import { nextStep } from './resend.ts';
+import { nextStep, signInHelps } from './resend.ts';
 import type { SignInDesk } from './sign-in.ts';
 import type { Timing } from './timing.ts';
 
@@ -62,6 +62,7 @@ export function createCarrier(options: CarrierOptions): Carrier {
   async function see(entry: InFlight): Promise<void> {
     let deadline = now() + holdMs;
     let waitedMs = 0;
+    let signIns = 0;
     for (let tries = 1; !entry.done; tries++) {
       let session = link.session;
       if (!session) {
@@ -69,7 +70,7 @@ export function createCarrier(options: CarrierOptions): Carrier {
           session = await link.ready(Math.max(1, deadline - now()));
         } catch (thrown) {
           const error = asAppError(thrown);
-          if (error.code !== 'not_signed_in' || !(await signedIn(entry, error))) return fail(entry, error);
+          if (!signInHelps(error, signIns++) || !(await signedIn(entry, error))) return fail(entry, error);
           // The person's time is not the connection's.
           deadline = now() + holdMs;
           continue;
@@ -97,11 +98,12 @@ export function createCarrier(options: CarrierOptions): Carrier {
         return;
       }
       entry.session = undefined;
-      const step = nextStep(failure, { tries, waitedMs, repeatable: repeatable(entry) });
+      const step = nextStep(failure, { tries, signIns, waitedMs, repeatable: repeatable(entry) });
       if (step.do === 'fail') return fail(entry, step.error);
       log.debug('a request is sent again', { method: entry.method, after: failure.reason });
       if (step.do === 'reconnect') link.drop(session, failure);
       else if (step.do === 'sign_in') {
+        signIns++;
         await signedIn(entry, step.error);
         deadline = now() + holdMs;
       } else {

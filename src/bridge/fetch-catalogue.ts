@@ -67,6 +67,7 @@ export async function fetchCatalogue(options: FetchCatalogueOptions): Promise<Ca
     hint: '',
     timing: defaultTiming,
     log,
+    now,
     canElicit: () => false,
     ask: nobody,
     tell: () => {},

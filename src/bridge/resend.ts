@@ -10,11 +10,12 @@ export type Step =
   | { readonly do: 'wait'; readonly ms: number }
   /** It may have run, and may run twice: send it once more after a while. Milliseconds. */
   | { readonly do: 'repeat'; readonly ms: number }
-  /** A person has to sign in (again), then send it again. */
+  /** A person has to sign in (again, or for more scopes), then send it again. */
   | { readonly do: 'sign_in'; readonly error: AppError };
 
-/** How often one request is sent at most. */
+/** How often one request is sent at most, and how often a person signs in for it. */
 const mostTries = 4;
+const mostSignIns = 2;
 /** The longest `Retry-After` that a call waits for. Milliseconds. */
 export const longestWaitMs = 10_000;
 /** The pause before a server that failed is asked the same again. Milliseconds. */
@@ -23,6 +24,8 @@ const repeatMs = 500;
 export interface Sent {
   /** How often the request was sent. */
   readonly tries: number;
+  /** How often a person has signed in for it. */
+  readonly signIns: number;
   /** What it has waited already because the server asked for it. Milliseconds. */
   readonly waitedMs: number;
   /** Nothing happens twice when it runs twice, and it has not been repeated for that reason. */
@@ -34,7 +37,7 @@ export interface Sent {
  * sent, or because the server refused it before anything could run; and once where it may run twice. Else what
  * went out without an answer fails, and so does what has been sent often enough.
  */
-export function nextStep(failure: Failure, { tries, waitedMs, repeatable }: Sent): Step {
+export function nextStep(failure: Failure, { tries, signIns, waitedMs, repeatable }: Sent): Step {
   const fail: Step = { do: 'fail', error: failure.error };
   if (tries >= mostTries) return fail;
   switch (failure.reason) {
@@ -42,7 +45,8 @@ export function nextStep(failure: Failure, { tries, waitedMs, repeatable }: Sent
     case 'session':
       return { do: 'reconnect' };
     case 'auth':
-      return failure.error.code === 'not_signed_in' ? { do: 'sign_in', error: failure.error } : fail;
+    case 'forbidden':
+      return signInHelps(failure.error, signIns) ? { do: 'sign_in', error: failure.error } : fail;
     case 'busy': {
       const ms = failure.retryAfterMs ?? longestWaitMs;
       return waitedMs + ms <= longestWaitMs ? { do: 'wait', ms } : fail;
@@ -51,11 +55,16 @@ export function nextStep(failure: Failure, { tries, waitedMs, repeatable }: Sent
       return repeatable ? { do: 'repeat', ms: 0 } : fail;
     case 'status':
       return repeatable && mayPass(failure.status) ? { do: 'repeat', ms: repeatMs } : fail;
-    case 'forbidden':
     case 'wrong_transport':
     case 'too_large':
       return fail;
   }
+}
+
+/** Whether a person who signs in, or signs in for more scopes, may bring a token that does. */
+export function signInHelps({ code, scope }: AppError, signIns: number): boolean {
+  const helps = code === 'not_signed_in' || (code === 'insufficient_scope' && scope !== undefined);
+  return helps && signIns < mostSignIns;
 }
 
 const mayPass = (status = 0) => status === 429 || status >= 500;

@@ -11,6 +11,8 @@ import type { Timing } from './timing.ts';
 
 /** An attempt ends by itself before this. Milliseconds. */
 const clientMs = 360_000;
+/** So long a sign-in for more scopes that did not help is not asked for once more. Milliseconds. */
+const rememberMs = 600_000;
 /** A client that gave a progress token hears of its waiting call so often. Milliseconds. */
 const progressMs = 5_000;
 
@@ -22,6 +24,8 @@ export interface SignInDeskOptions {
   readonly hint: string;
   readonly timing: Pick<Timing, 'signInMs'>;
   readonly log: Log;
+  /** Monotonic. Milliseconds. */
+  readonly now: () => number;
   /** Whether the client shows URLs (capability `elicitation.url`, revision 2025-11-25). */
   canElicit(): boolean;
   /** Asks the client; its answer. `signal` withdraws the question. */
@@ -34,7 +38,10 @@ export interface SignInDeskOptions {
 
 /** Gets a person to sign in for a call, in the way that the client can show. One attempt at a time. */
 export interface SignInDesk {
-  /** Out: `undefined` when the person has signed in and the call can be sent, else the line that answers it. */
+  /**
+   * In: why the call was refused; with `insufficient_scope` the person is asked for more scopes. Out: `undefined`
+   * when the person has signed in and the call can be sent, else the line that answers it.
+   */
   attend(call: InFlight, cause: AppError): Promise<string | undefined>;
   /** This process ends; another one may go on with the sign-in. */
   leave(): void;
@@ -45,6 +52,8 @@ type Shown = 'client' | 'browser' | 'elsewhere' | 'nowhere';
 
 interface Visit {
   readonly attempt: SignInAttempt;
+  /** What it asks for on top of what was granted before. */
+  readonly scope: string | undefined;
   shown: Shown;
   /** The client could not show the URL after all. */
   readonly notShown: Deferred;
@@ -53,11 +62,13 @@ interface Visit {
 }
 
 export function createSignInDesk(options: SignInDeskOptions): SignInDesk {
-  const { server, signIn, hint, log, tell } = options;
+  const { server, signIn, hint, log, tell, now } = options;
   let visit: Promise<Visit> | undefined;
+  /** For which scopes a sign-in has succeeded, and when: what they did not suffice for is not asked for again. */
+  const widened = new Map<string, number>();
 
-  async function begin(desk: SignIn): Promise<Visit> {
-    const attempt = await desk.start();
+  async function begin(desk: SignIn, scope: string | undefined): Promise<Visit> {
+    const attempt = await desk.start(scope);
     const declined = createDeferred<AppError>();
     const outcome = Promise.race([
       declined.promise,
@@ -66,15 +77,16 @@ export function createSignInDesk(options: SignInDeskOptions): SignInDesk {
         (error: unknown) => asAppError(error, 'sign_in_failed'),
       ),
     ]);
-    const begun: Visit = { attempt, outcome, shown: 'elsewhere', notShown: createDeferred() };
+    const begun: Visit = { attempt, scope, outcome, shown: 'elsewhere', notShown: createDeferred() };
     if (attempt.url === undefined) return begun;
     if (options.canElicit()) elicit(begun, attempt.url, declined);
     else await showInBrowser(begun);
     return begun;
   }
 
-  function end(error: AppError | undefined): void {
+  function end({ scope }: Visit, error: AppError | undefined): void {
     visit = undefined;
+    if (!error && scope !== undefined) widened.set(scope, now());
     if (error) log.warn(`the sign-in to ${server.host} did not succeed`, { reason: error });
     else {
       log.info(`signed in to ${server.host}`);
@@ -97,7 +109,10 @@ export function createSignInDesk(options: SignInDeskOptions): SignInDesk {
       if (!error) tell(notificationLine('notifications/elicitation/complete', { elicitationId }));
       over.abort();
     });
-    const message = `Sign in to ${server.host} to go on.`;
+    const { scope } = begun;
+    const message = scope
+      ? `${server.host} asks for more rights (${scope}). Sign in once more to go on.`
+      : `Sign in to ${server.host} to go on.`;
     const question = { mode: 'url', elicitationId, url, message };
     void options.ask('elicitation/create', question, over.signal).then((answer) => {
       if (over.signal.aborted) return;
@@ -113,10 +128,16 @@ export function createSignInDesk(options: SignInDeskOptions): SignInDesk {
 
   async function attend(call: InFlight, cause: AppError): Promise<string | undefined> {
     if (!signIn) return failureLine(call.id, call.method, withHint(cause, hint));
+    const { scope } = cause;
+    const widenedAt = scope === undefined ? undefined : widened.get(scope);
+    if (widenedAt !== undefined && now() - widenedAt < rememberMs) {
+      // What was sent before that sign-in may do now.
+      return call.sentAt < widenedAt ? undefined : failureLine(call.id, call.method, inVain(server, cause));
+    }
     const stopProgress = keepInformed(call);
     try {
-      visit ??= begin(signIn).then((begun) => {
-        void begun.outcome.then(end);
+      visit ??= begin(signIn, scope).then((begun) => {
+        void begun.outcome.then((error) => end(begun, error));
         return begun;
       });
       const begun = await visit;
@@ -176,13 +197,24 @@ function withHint(error: AppError, hint: string): AppError {
     : error;
 }
 
-function whatToDo(server: URL, { attempt, shown }: Visit, hint: string): string {
+/** A person has signed in for these scopes, and the server is not content. */
+function inVain(server: URL, { message, scope }: AppError): AppError {
+  return new AppError('insufficient_scope', `${message}, also after a sign-in that asked for it`, {
+    hint: `another account may have it (mcp-whoami login ${server.href} --switch-account), else ask who runs the server`,
+    scope,
+  });
+}
+
+function whatToDo(server: URL, { attempt, scope, shown }: Visit, hint: string): string {
   const { url } = attempt;
+  const why = scope
+    ? `${server.host} asks for more rights (${scope})`
+    : `You are not signed in to ${server.host}`;
   const then = 'Then repeat the call.';
   if (url === undefined || shown === 'elsewhere') {
     return `A sign-in to ${server.host} is under way in another window: finish it there, or type: ${hint}. ${then}`;
   }
   const open = `open ${url} in a browser on this machine, or type: ${hint}.`;
-  if (shown === 'nowhere') return `You are not signed in to ${server.host}. To sign in, ${open} ${then}`;
-  return `You are not signed in to ${server.host}; the sign-in page is open in your browser. If you do not see it, ${open} ${then}`;
+  if (shown === 'nowhere') return `${why}. To sign in, ${open} ${then}`;
+  return `${why}; the sign-in page is open in your browser. If you do not see it, ${open} ${then}`;
 }

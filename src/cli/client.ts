@@ -136,6 +136,7 @@ function rememberable(member: string | undefined, text: string): string[] {
 export function tokenByHand(value: Secret, from: string, { server, profile }: Client): AccessTokens {
   return {
     current: async () => value,
+    insufficient: async () => ({ replaced: false, scopes: [] }),
     renew: async () => {
       throw new AppError('token_rejected', `${server.href} refused the access token in ${from}`, {
         hint: `put a fresh token into ${from}, or unset it and run ${signInCommand(server, profile)}`,

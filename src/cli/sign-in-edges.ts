@@ -61,6 +61,7 @@ export function lateSession(edges: LateEdges, client: Client): Session {
   return {
     current: async () => (await load()).current(),
     renew: async (rejected) => (await load()).renew(rejected),
+    insufficient: async (token) => (await load()).insufficient(token),
     settle: async () => (await session)?.settle(),
   };
 }

@@ -20,6 +20,20 @@ export interface AccessTokens {
    * token given by hand), `issuer_unreachable` (try later), and those of `current`.
    */
   renew(rejected: Secret | undefined): Promise<Secret>;
+
+  /**
+   * The server says that `token` may not do this (403 `insufficient_scope`, RFC 6750 3.1). Out: what it was
+   * granted, and whether a sign-in, here or in another process, has replaced it meanwhile by one that `current`
+   * gives from now on.
+   *
+   * Throws AppError: those of `current`.
+   */
+  insufficient(token: Secret): Promise<Granted>;
+}
+
+export interface Granted {
+  readonly replaced: boolean;
+  readonly scopes: readonly string[];
 }
 
 /** One sign-in under way, started by the bridge for a call that needs it. */
@@ -39,7 +53,8 @@ export interface SignInAttempt {
 /** "Something that can sign a person in": what the bridge is handed. */
 export interface SignIn {
   /**
-   * Starts a sign-in, or joins the one under way in this process or another one.
+   * Starts a sign-in, or joins the one under way in this process or another one. In: `scope`, what the server
+   * asks for on top of what was granted before (step-up).
    *
    * Throws AppError: `issuer_unreachable`, `metadata_invalid`, `registration_failed`, `sign_in_denied` (within
    * the pause after a person cancelled) ...

@@ -37,6 +37,8 @@ export type ErrorCode = (typeof errorCodes)[number];
 export interface ErrorDetail {
   /** What to type or to change next, as one line. */
   readonly hint?: string | undefined;
+  /** With `insufficient_scope`: what the server asks for, space separated (RFC 6750 3.1). */
+  readonly scope?: string | undefined;
   /** The private reason: goes to the log at debug level, never to a wire or a page. */
   readonly cause?: unknown;
 }
@@ -45,12 +47,14 @@ export interface ErrorDetail {
 export class AppError extends Error {
   readonly code: ErrorCode;
   readonly hint: string | undefined;
+  readonly scope: string | undefined;
 
   constructor(code: ErrorCode, message: string, detail: ErrorDetail = {}) {
     super(message, detail.cause === undefined ? undefined : { cause: detail.cause });
     this.name = 'AppError';
     this.code = code;
     this.hint = detail.hint;
+    this.scope = detail.scope;
   }
 }
 

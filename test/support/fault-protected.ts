@@ -23,8 +23,8 @@ export interface Protected {
   stop(): Promise<void>;
 }
 
-/** In: seconds that an access token lives. */
-export async function startProtected(lifetime = 3600): Promise<Protected> {
+/** In: seconds that an access token lives; the transport. */
+export async function startProtected(lifetime = 3600, path: 'mcp' | 'sse' = 'mcp'): Promise<Protected> {
   const given: { token: string; at: number }[] = [];
   const accepted = new Set<string>();
   const scopes = new Map<string, string>();
@@ -40,9 +40,9 @@ export async function startProtected(lifetime = 3600): Promise<Protected> {
   });
   const model = await startModel();
   const home = makeHome();
-  const url = model.mcp;
+  const url = model[path];
   const bridges: FaultClient[] = [];
-  const metadata = '/.well-known/oauth-protected-resource/mcp';
+  const metadata = `/.well-known/oauth-protected-resource/${path}`;
 
   model.gate = (request, response, asked) => {
     if (request.url === metadata) {

@@ -5,6 +5,7 @@ import { AppError, asAppError } from '../../lib/errors.ts';
 import { type HttpClient, type RequestOptions, readAll } from '../../lib/http.ts';
 import type { Secret } from '../../lib/secret.ts';
 import type { RemoteSettings } from '../../lib/settings.ts';
+import { display } from '../../lib/text.ts';
 import { type Failure, isFailure, networkFailure } from './failure.ts';
 import { retryAfterMs } from './retry-after.ts';
 
@@ -20,7 +21,8 @@ export interface ExchangeOptions extends RequestOptions {
  * Every HTTP request of the bridge: the Bearer header, the redirects and what a status means.
  *
  * `open` gives the answer of a 2xx; everything else is a failure. A 401 leads to one renewal and one more try
- * (the gate refused the first, so nothing has run). The token goes to the server's origin and nowhere else.
+ * (the gate refused the first, so nothing has run), and so does a 403 for want of scopes when a sign-in has brought
+ * another token meanwhile. The token goes to the server's origin and nowhere else.
  */
 export interface Exchange {
   open(url: URL, options: ExchangeOptions): Promise<IncomingMessage | Failure>;
@@ -41,16 +43,24 @@ export function createExchange(
   async function open(url: URL, options: ExchangeOptions): Promise<IncomingMessage | Failure> {
     try {
       let token = await tokens.current();
-      for (let renewed = false; ; renewed = true) {
+      for (let [renewed, widened] = [false, false]; ; ) {
         const incoming = await follow(url, options, token);
         if (isFailure(incoming)) return incoming;
         const status = incoming.statusCode ?? 0;
         if (status >= 200 && status < 300) return incoming;
-        if (status !== 401 || options.renew === false)
-          return await statusFailure(incoming, status, url, token);
-        incoming.destroy();
-        if (renewed) return refusedAgain(server);
-        token = await tokens.renew(token);
+        if (status === 401 && options.renew !== false) {
+          incoming.destroy();
+          if (renewed) return refusedAgain(server);
+          token = await tokens.renew(token);
+          renewed = true;
+          continue;
+        }
+        const failure = await statusFailure(incoming, status, url, token);
+        if (failure.error.code !== 'insufficient_scope' || !token) return failure;
+        const granted = await tokens.insufficient(token);
+        if (widened || !granted.replaced) return wantsMore(server, failure, granted.scopes);
+        token = await tokens.current();
+        widened = true;
       }
     } catch (error) {
       // Only the source of tokens throws here: `follow` gives its failures back.
@@ -130,14 +140,21 @@ function forbidden(server: URL, incoming: IncomingMessage, body: string, token: 
     const echoed = token !== undefined && challenge.scope?.includes(token.reveal());
     const scope = echoed ? undefined : challenge.scope;
     const message = `${server.host} wants more scopes for this${scope ? `: ${scope}` : ''}`;
-    const hint = `mcp-whoami login ${server.href}${scope ? ` --scope "${scope}"` : ''}`;
-    const error = new AppError('insufficient_scope', message, { hint });
-    return { reason: 'forbidden', error, status: 403, body, ...(scope ? { scope } : {}) };
+    const error = new AppError('insufficient_scope', message, { scope });
+    return { reason: 'forbidden', error, status: 403, body };
   }
   const error = new AppError('access_denied', `${server.host} does not let this account do that`, {
     hint: `sign in with another account (mcp-whoami login ${server.href} --switch-account), or ask who runs the server`,
   });
   return { reason: 'forbidden', error, status: 403, body };
+}
+
+/** The line to type has to ask for what there is as well: a sign-in replaces the one before. */
+function wantsMore(server: URL, failure: Failure, granted: readonly string[]): Failure {
+  const { message, scope } = failure.error;
+  const scopes = [...new Set([...granted, ...(scope?.split(' ') ?? [])])].join(' ');
+  const hint = `mcp-whoami login ${server.href}${scope ? ` --scope "${display(scopes, 500)}"` : ''}`;
+  return { ...failure, error: new AppError('insufficient_scope', message, { hint, scope }) };
 }
 
 function busy(server: URL, status: number, waitMs: number): AppError {

@@ -8,7 +8,7 @@ export interface Failure {
     | 'unreachable'
     /** The gate refused us and there is no token that it would take; `error` says why. Nothing has run. */
     | 'auth'
-    /** 403. Nothing has run. */
+    /** 403; `error` says whether scopes are wanting. Nothing has run. */
     | 'forbidden'
     /** The server has forgotten the MCP session (404). Nothing has run. */
     | 'session'
@@ -28,8 +28,6 @@ export interface Failure {
   readonly body?: string;
   /** With `busy`: how long the server wants us to wait. Milliseconds. */
   readonly retryAfterMs?: number;
-  /** With `forbidden`: the scopes that the server asks for (RFC 6750 3.1). */
-  readonly scope?: string;
 }
 
 export function isFailure(value: object): value is Failure {

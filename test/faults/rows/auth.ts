@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { expect } from 'vitest';
@@ -10,8 +10,12 @@ import { follow } from '../../support/plain-browser.ts';
 import { until } from '../../support/until.ts';
 import { reply, replyJson } from '../../unit/auth/support/issuer.ts';
 
-async function signedIn(body: (world: Protected) => Promise<void>, lifetime?: number): Promise<void> {
-  const world = await startProtected(lifetime);
+async function signedIn(
+  body: (world: Protected) => Promise<void>,
+  lifetime?: number,
+  path?: 'mcp' | 'sse',
+): Promise<void> {
+  const world = await startProtected(lifetime, path);
   try {
     await world.signIn();
     await body(world);
@@ -55,7 +59,33 @@ export function authRows(): void {
     }, 30),
   );
 
-  row('403 step-up', 'insufficient_scope', (saw) =>
+  for (const path of ['mcp', 'sse'] as const) {
+    row('403 step-up', `${path}, one window for three calls, then they run`, (saw) =>
+      signedIn(
+        async (world) => {
+          const browser = noteBrowser(world);
+          const it = world.bridge([], { BROWSER: browser.command });
+          await it.ready();
+          world.neededScope = 'files:write';
+          const calls = [3100, 3101, 3102].map((n) => it.call('count', { n }));
+          await until('the window', 10_000, () => existsSync(browser.log));
+          const pages = () => readFileSync(browser.log, 'utf8').trim().split('\n');
+          const asked = new URL(pages()[0] ?? '').searchParams.get('scope')?.split(' ');
+          expect(asked).toEqual(expect.arrayContaining(['openid', 'files:write']));
+          await follow(pages()[0] ?? '');
+          const answers = await Promise.all(calls);
+          expect(answers.map(textOf)).toEqual(['ok 3100', 'ok 3101', 'ok 3102']);
+          expect(pages()).toHaveLength(1);
+          expect([3100, 3101, 3102].map((n) => world.model.effects.get(n))).toEqual([1, 1, 1]);
+          saw(`one window that asks for "${asked?.join(' ')}"; all three answered`);
+        },
+        3600,
+        path,
+      ),
+    );
+  }
+
+  row('403 step-up', '--login never', (saw) =>
     signedIn(async (world) => {
       const it = world.bridge(['--login', 'never']);
       await it.ready();

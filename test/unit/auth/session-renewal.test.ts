@@ -52,6 +52,18 @@ describe('renewal after a 401', () => {
     expect(world.issuer.refreshes()).toBe(1);
   });
 
+  it('a token of which the server wants more scopes: what was granted, and whether it was replaced', async () => {
+    const one = session();
+    const narrow = await one.current();
+    if (!narrow) throw new Error('not signed in');
+    expect(await one.insufficient(narrow)).toEqual({ replaced: false, scopes: expect.any(Array) });
+    await world.login(world.process());
+    expect((await one.insufficient(narrow)).replaced).toBe(true);
+    const wide = (await stored())?.accessToken;
+    expect((await one.current())?.equals(wide)).toBe(true);
+    expect(world.issuer.refreshes()).toBe(0);
+  });
+
   it('another process has renewed: its token, no refresh of our own', async () => {
     const [one, two] = [session(), session()];
     const old = await two.current();

@@ -83,6 +83,19 @@ describe('one process', () => {
     );
   });
 
+  it('a step-up asks for all that an earlier one brought, in memory too', async () => {
+    for (const edges of [world.process(), world.process('memory')]) {
+      const signIn = createSignIn(edges, world.settings);
+      for (const scope of ['files:read', 'files:write']) {
+        const attempt = await signIn.start(scope);
+        await attempt.openBrowser();
+        await attempt.completed;
+      }
+      const asked = world.issuer.at('authorize').at(-1)?.query.get('scope')?.split(' ');
+      expect(asked).toEqual(expect.arrayContaining(['files:read', 'files:write']));
+    }
+  });
+
   it('cancel: nothing listens, nothing is kept but a pause, in all processes', async () => {
     const attempt = await start(quiet());
     const uri = redirectUri(attempt);

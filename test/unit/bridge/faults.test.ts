@@ -109,7 +109,7 @@ describe.each(['http', 'sse'] as const)('faults over %s', (kind) => {
     await client.initialize();
     onceOnCall(403, { 'www-authenticate': 'Bearer error="insufficient_scope", scope="files:write admin"' });
     const answer = await client.call();
-    expect(textOf(answer)).toContain('--scope "files:write admin"');
+    expect(textOf(answer)).toContain('--scope "openid files:write admin"');
     expect(isError(answer)).toBe(true);
   });
 

@@ -205,7 +205,7 @@ describe('whether a request is sent again', () => {
     ['too large', failure('too_large'), 'fail'],
     ['the wrong transport', failure('wrong_transport'), 'fail'],
   ])('%s', (_, given, step) => {
-    expect(nextStep(given, { tries: 1, waitedMs: 0, repeatable: false }).do).toBe(step);
+    expect(nextStep(given, { tries: 1, signIns: 0, waitedMs: 0, repeatable: false }).do).toBe(step);
   });
 
   test.each([
@@ -215,13 +215,20 @@ describe('whether a request is sent again', () => {
     ['a refusal', failure('status', { status: 400 }), 'fail'],
     ['forbidden', failure('forbidden'), 'fail'],
   ])('what may run twice, after %s', (_, given, step) => {
-    expect(nextStep(given, { tries: 1, waitedMs: 0, repeatable: true }).do).toBe(step);
+    expect(nextStep(given, { tries: 1, signIns: 0, waitedMs: 0, repeatable: true }).do).toBe(step);
   });
 
   test('never more than four times, never longer than 10 s in all', () => {
-    expect(nextStep(failure('unreachable'), { tries: 4, waitedMs: 0, repeatable: true }).do).toBe('fail');
+    expect(nextStep(failure('unreachable'), { tries: 4, signIns: 0, waitedMs: 0, repeatable: true }).do).toBe(
+      'fail',
+    );
     expect(
-      nextStep(failure('busy', { retryAfterMs: 6000 }), { tries: 2, waitedMs: 6000, repeatable: true }).do,
+      nextStep(failure('busy', { retryAfterMs: 6000 }), {
+        tries: 2,
+        signIns: 0,
+        waitedMs: 6000,
+        repeatable: true,
+      }).do,
     ).toBe('fail');
   });
 });

@@ -1,56 +1,11 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { SignIn } from '../../../src/lib/access.ts';
 import { AppError } from '../../../src/lib/errors.ts';
 import { createTokens, hint, startClient, type TestClient, until } from './support/client.ts';
+import { createPerson, url } from './support/person.ts';
 import { type FakeRemote, type Json, startRemote } from './support/remote.ts';
 
 const textOf = (answer: Json) => (answer.result as { content: { text: string }[] }).content[0]?.text ?? '';
 const isError = (answer: Json) => (answer.result as { isError?: boolean } | undefined)?.isError === true;
-const url = 'https://issuer.example/authorize?state=s';
-
-/** A person who signs in when the test says so. */
-function createPerson(
-  tokens: ReturnType<typeof createTokens>,
-  how: { browser?: boolean; joined?: boolean } = {},
-) {
-  const person = {
-    started: 0,
-    opened: 0,
-    cancelled: 0,
-    left: 0,
-    comesBack: () => {},
-    givesUp: (_: AppError) => {},
-    signIn: {
-      async start() {
-        person.started++;
-        const completed = new Promise<void>((resolve, reject) => {
-          person.comesBack = () => {
-            tokens.value = 'fresh';
-            resolve();
-          };
-          person.givesUp = reject;
-        });
-        return {
-          url: how.joined ? undefined : url,
-          completed,
-          async openBrowser() {
-            person.opened++;
-            return how.browser ?? true;
-          },
-          leave() {
-            person.left++;
-          },
-          cancel() {
-            person.cancelled++;
-            person.givesUp(new AppError('cancelled', 'cancelled'));
-          },
-        };
-      },
-    } as SignIn,
-  };
-  return person;
-}
-
 let remote: FakeRemote;
 let client: TestClient;
 beforeEach(async () => {
@@ -305,6 +260,7 @@ describe('never', () => {
       const tokens = {
         current: () => Promise.reject(new AppError(code, 'the reason', { hint: 'the way out' })),
         renew: () => Promise.reject(new AppError(code, 'not reached')),
+        insufficient: () => Promise.reject(new AppError(code, 'not reached')),
       };
       client = startClient(remote.url, { tokens, signIn: person.signIn });
       await client.initialize();

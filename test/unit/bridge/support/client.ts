@@ -27,6 +27,10 @@ export function createTokens(
       tokens.value = tokens.next;
       return new Secret(tokens.next);
     },
+    insufficient: async (token: Secret) => ({
+      replaced: tokens.value !== undefined && token.reveal() !== tokens.value,
+      scopes: ['openid'],
+    }),
   };
   return tokens;
 }
