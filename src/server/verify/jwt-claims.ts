@@ -1,5 +1,5 @@
 import type { Identity } from '../../lib/access.ts';
-import type { JsonObject } from '../../lib/json.ts';
+import { isObject, type JsonObject } from '../../lib/json.ts';
 import type { UnverifiedJwt } from './jwt-text.ts';
 
 /** How far the clocks of the issuer and of this machine may differ. Seconds. */
@@ -31,6 +31,7 @@ export function claimsProblem(
   return (
     timeProblem(payload, expected.now) ??
     typeProblem(header, payload) ??
+    bindingProblem(payload) ??
     (namesAudience(payload.aud, expected.audiences) ? undefined : 'The access token is for another audience')
   );
 }
@@ -44,6 +45,18 @@ export function timeProblem(payload: JsonObject, now: number): string | undefine
     if (typeof start !== 'number' || start > now + clockSkew) return 'The access token is not valid yet';
   }
   return undefined;
+}
+
+/**
+ * A token that is bound to a key (RFC 7800: `cnf`) comes with a proof of that key, which nobody asks for here.
+ * Taken as a Bearer token it would serve a thief, which the binding is there to prevent (RFC 9449 7.2, RFC 8705 3).
+ */
+export function bindingProblem({ cnf }: JsonObject): string | undefined {
+  if (cnf === undefined || cnf === null) return undefined;
+  const byDpop = isObject(cnf) && cnf.jkt !== undefined;
+  return byDpop
+    ? 'The access token is bound to a key (DPoP) and is no Bearer token'
+    : 'The access token is bound to a key and is no Bearer token';
 }
 
 /** Many providers sign access tokens with `typ` JWT, so an ID token has to be told by what is in it. */

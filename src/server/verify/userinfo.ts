@@ -2,7 +2,7 @@ import type { Answer } from '../../lib/http.ts';
 import { type JsonObject, parseJsonObject } from '../../lib/json.ts';
 import type { KeySet } from './jwks.ts';
 import { isSignedBy } from './jwt.ts';
-import { timeProblem } from './jwt-claims.ts';
+import { bindingProblem, timeProblem } from './jwt-claims.ts';
 import { decodeJwt } from './jwt-text.ts';
 import { type Questions, unanswered } from './questions.ts';
 import { rejected, type Verdict, type Verifier } from './verifier.ts';
@@ -62,7 +62,7 @@ export function createUserinfoVerifier(options: UserinfoVerifierOptions): Verifi
 /** What the token itself admits. A foreign token is not shown to our provider. */
 function knownBefore(payload: JsonObject, issuer: string, now: number): string | undefined {
   if (payload.iss !== undefined && payload.iss !== issuer) return 'The access token is from another issuer';
-  return payload.exp === undefined ? undefined : timeProblem(payload, now);
+  return bindingProblem(payload) ?? (payload.exp === undefined ? undefined : timeProblem(payload, now));
 }
 
 async function claimsOf(

@@ -129,10 +129,11 @@ describe('JWTs shown to userinfo', () => {
     expect(await status(await world.provider.jwt({ sub: 'alice' }))).toBe(200);
   });
 
-  test('one of another issuer, or one that has run out, is refused without asking', async () => {
+  test('one of another issuer, one that has run out, one bound to a key: refused without asking', async () => {
     const before = questions();
     expect(await status(await world.provider.jwt({ claims: { iss: 'https://other.example' } }))).toBe(401);
     expect(await status(await world.provider.jwt({ claims: { exp: 1_000_000_000 } }))).toBe(401);
+    expect(await status(await world.provider.jwt({ claims: { cnf: { jkt: 'x' } } }))).toBe(401);
     expect(questions()).toBe(before);
   });
 
