@@ -1,34 +1,8 @@
 import dns from 'node:dns';
-import { BlockList, isIP, type LookupFunction } from 'node:net';
+import { isIP, type LookupFunction } from 'node:net';
+import { addressKind } from '../../lib/address.ts';
 import { AppError } from '../../lib/errors.ts';
 import { isLoopbackHost } from '../../lib/url.ts';
-
-export type AddressKind = 'public' | 'private' | 'loopback' | 'link-local';
-
-const ranges: Record<Exclude<AddressKind, 'public'>, BlockList> = {
-  'link-local': blockList(['169.254.0.0/16', 'fe80::/10']),
-  loopback: blockList(['127.0.0.0/8', '::1/128']),
-  private: blockList([
-    '0.0.0.0/8',
-    '10.0.0.0/8',
-    '100.64.0.0/10',
-    '172.16.0.0/12',
-    '192.168.0.0/16',
-    '::/128',
-    'fc00::/7',
-  ]),
-};
-
-/** Where an IP address leads. IPv4 inside IPv6 (`::ffff:10.0.0.1`) counts as what it holds. */
-export function addressKind(address: string): AddressKind {
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];
-  const ip = mapped ?? address;
-  const family = isIP(ip) === 6 ? 'ipv6' : 'ipv4';
-  for (const kind of ['link-local', 'loopback', 'private'] as const) {
-    if (ranges[kind].check(ip, family)) return kind;
-  }
-  return 'public';
-}
 
 /** Decides on the address that is really connected to, not on the text of a URL (RFC 9728 7.7). */
 export interface NetworkGuard {
@@ -54,7 +28,11 @@ export function createNetworkGuard(
   // One public address is enough: whoever runs the name can put any other beside it, or in its place later.
   const anyPublic = (found: readonly string[]) => found.some((address) => addressKind(address) === 'public');
   const serverIsPublic = () => {
-    isPublic ??= addressesOf(server, resolve).then(anyPublic, () => true);
+    isPublic ??= addressesOf(server, resolve).then(anyPublic, () => {
+      // A name that cannot be resolved now (a VPN that is not up yet) says nothing about later.
+      isPublic = undefined;
+      return true;
+    });
     return isPublic;
   };
   const refuse = async (host: string, addresses: readonly string[]) => {
@@ -106,10 +84,11 @@ async function addressesOf(url: URL, resolve: Resolve): Promise<readonly string[
   return literal ? [literal] : resolve(url.hostname);
 }
 
+/** What the text of a host gives away: all that can be known where a proxy resolves the name. */
 function literalAddress(hostname: string): string | undefined {
-  const bare = hostname.replace(/^\[|\]$/g, '');
+  const bare = hostname.replace(/^\[|\]$|\.$/g, '');
   if (isIP(bare)) return bare;
-  return isLoopbackHost(hostname) ? '127.0.0.1' : undefined;
+  return bare.endsWith('.localhost') || isLoopbackHost(bare) ? '127.0.0.1' : undefined;
 }
 
 async function resolveHost(host: string): Promise<readonly string[]> {
@@ -117,13 +96,4 @@ async function resolveHost(host: string): Promise<readonly string[]> {
     dns.lookup(host, { all: true }, (error, found) => (error ? failed(error) : done(found))),
   );
   return all.map(({ address }) => address);
-}
-
-function blockList(subnets: readonly string[]): BlockList {
-  const list = new BlockList();
-  for (const subnet of subnets) {
-    const [net = '', prefix] = subnet.split('/');
-    list.addSubnet(net, Number(prefix), isIP(net) === 6 ? 'ipv6' : 'ipv4');
-  }
-  return list;
 }

@@ -1,35 +1,12 @@
 import dns from 'node:dns';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { addressKind, createNetworkGuard } from '../../../src/auth/discovery/private-network.ts';
+import { createNetworkGuard } from '../../../src/auth/discovery/private-network.ts';
 import { createReach, exchangeWith } from '../../../src/auth/discovery/reach.ts';
 import { createHttpClient } from '../../../src/lib/http.ts';
 import { listen } from './support/http.ts';
 import { refusal } from './support/world.ts';
 
 afterEach(() => vi.restoreAllMocks());
-
-describe('addressKind', () => {
-  it.each([
-    ['8.8.8.8', 'public'],
-    ['172.15.255.255', 'public'],
-    ['172.16.0.1', 'private'],
-    ['10.1.2.3', 'private'],
-    ['192.168.1.1', 'private'],
-    ['100.64.0.1', 'private'],
-    ['0.0.0.0', 'private'],
-    ['127.8.8.8', 'loopback'],
-    ['169.254.169.254', 'link-local'],
-    ['::1', 'loopback'],
-    ['::', 'private'],
-    ['fe80::1', 'link-local'],
-    ['fd00::1', 'private'],
-    ['2606:4700::1', 'public'],
-    ['::ffff:169.254.169.254', 'link-local'],
-    ['::ffff:10.0.0.1', 'private'],
-  ])('%s is %s', (address, kind) => {
-    expect(addressKind(address)).toBe(kind);
-  });
-});
 
 describe('C8: addresses named by metadata', () => {
   const server = (href: string) => new URL(href);
@@ -42,6 +19,13 @@ describe('C8: addresses named by metadata', () => {
     'https://[::1]/',
     'https://localhost/',
     'https://[fd00::1]/',
+    'https://[::ffff:10.0.0.1]/',
+    'https://[64:ff9b::192.168.0.1]/',
+    'https://[2002:a00:1::]/',
+    'https://0x7f.1/',
+    'https://2130706433/',
+    'https://localhost./',
+    'https://auth.localhost/',
   ])('a public server may not send us to %s', async (target) => {
     const guard = createNetworkGuard(server('https://mcp.example.com/mcp'), false, isPublic);
     const error = await refusal(guard.check(new URL(target)));
@@ -77,16 +61,31 @@ describe('C8: addresses named by metadata', () => {
     await createNetworkGuard(server('http://127.0.0.1:3001/'), false).check(target);
   });
 
-  it.each(['http://169.254.169.254/', 'https://169.254.169.254/', 'https://[fe80::1]/'])(
-    'link-local never: %s',
-    async (target) => {
-      const error = await refusal(
-        createNetworkGuard(server('http://127.0.0.1:3001/'), true).check(new URL(target)),
-      );
-      expect(error.code).toBe('insecure_url');
-      expect(error.hint).toBeUndefined();
-    },
-  );
+  it('a name that could not be resolved once is asked for again', async () => {
+    const answers = [Promise.reject(new Error('no network yet')), Promise.resolve(['10.0.0.5'])];
+    const guard = createNetworkGuard(
+      server('https://mcp.corp/'),
+      false,
+      () => answers.shift() ?? isInternal(),
+    );
+    const target = new URL('https://10.0.0.1/');
+    expect((await refusal(guard.check(target))).code).toBe('insecure_url');
+    await guard.check(target);
+  });
+
+  it.each([
+    'http://169.254.169.254/',
+    'https://169.254.169.254/',
+    'https://[fe80::1]/',
+    'https://[64:ff9b::a9fe:a9fe]/',
+    'https://[::ffff:169.254.169.254]/',
+  ])('link-local never: %s', async (target) => {
+    const error = await refusal(
+      createNetworkGuard(server('http://127.0.0.1:3001/'), true).check(new URL(target)),
+    );
+    expect(error.code).toBe('insecure_url');
+    expect(error.hint).toBeUndefined();
+  });
 
   it('decides on the address that a name resolves to: nothing is sent', async () => {
     const hits: string[] = [];
