@@ -5,7 +5,7 @@ import { type Discovery, discover } from './discovery.ts';
 import type { SignInEdges } from './edges.ts';
 import { redirectUriOf } from './redirect/loopback.ts';
 import { type PastedRedirects, readPasted } from './redirect/pasted.ts';
-import { beginRequest, conclude, donePageOf, failedPageOf, forgotten, type SignedIn } from './steps.ts';
+import { beginRequest, complete, donePageOf, failedPageOf, type SignedIn, type Walk } from './steps.ts';
 import { loginCommand } from './tokens/token-store.ts';
 import { createDeadline, type Deadline } from './window/deadline.ts';
 import { type Claim, openSignInWindow, signInMs } from './window/window.ts';
@@ -46,13 +46,7 @@ export async function login(
   try {
     const discovery = await discover(reach, settings, edges.log);
     if (discovery === 'no_oauth_wanted') return discovery;
-    const walk = () => walkThrough(edges, reach, settings, discovery, how, { deadline, claim, pasted });
-    const result = await walk();
-    if (result !== 'client_forgotten') return result;
-    edges.log.info('the provider had forgotten us; we registered anew, please sign in once more');
-    const again = await walk();
-    if (again === 'client_forgotten') throw forgotten(discovery.server.issuer);
-    return again;
+    return await walkThrough(edges, reach, settings, discovery, how, { deadline, claim, pasted });
   } finally {
     deadline.clear();
     pasted.stop();
@@ -74,18 +68,22 @@ async function walkThrough(
   discovery: Discovery,
   how: LoginOptions,
   { deadline, claim, pasted }: Around,
-): Promise<SignedIn | 'client_forgotten'> {
-  const { request, listener } = await beginRequest(edges, reach, settings, discovery);
-  try {
-    await claim?.announce(request, true);
-    how.onUrl(request.url, request.redirectUri);
-    if (how.browser === 'open' && !(await edges.openBrowser(request.url))) {
+): Promise<SignedIn> {
+  const waiting = await beginRequest(edges, reach, settings, discovery);
+  const { request, listener } = waiting;
+  const walk: Walk<never> = {
+    answerTo: (asked) => Promise.race([listener.redirect, pasted.next(asked), deadline.ended]),
+    async present(asked, onItsWay) {
+      await claim?.announce(asked, true);
+      how.onUrl(asked.url, asked.redirectUri);
+      if (how.browser === 'print' || onItsWay || (await edges.openBrowser(asked.url))) return;
       edges.log.warn('no browser could be started: open the address yourself');
-    }
-    const redirect = await Promise.race([listener.redirect, pasted.next(request), deadline.ended]);
-    const result = await conclude(edges, reach, settings, request, redirect);
-    if (result === 'client_forgotten') await listener.finish(failedPageOf(forgotten(request.server.issuer)));
-    else await listener.finish(donePageOf(result));
+    },
+  };
+  try {
+    await walk.present(request, false);
+    const result = await complete(edges, reach, settings, waiting, walk);
+    await listener.finish(donePageOf(result));
     return result;
   } catch (error) {
     if (!deadline.signal.aborted) await listener.finish(failedPageOf(error));

@@ -50,7 +50,7 @@ export async function beginRequest(
 ): Promise<Waiting> {
   const { server } = discovery;
   await sayMove(edges, settings, server.issuer);
-  const state = randomBytes(32).toString('base64url');
+  const state = newState();
   const found = await findRegistration(edges, reach, settings, server);
   const listener = await listen(settings, state, found && Number(new URL(found.redirectUri).port));
   try {
@@ -64,6 +64,8 @@ export async function beginRequest(
   }
 }
 
+const newState = () => randomBytes(32).toString('base64url');
+
 /** On the port asked for, else on that of an earlier registration if it is free, else on any. */
 async function listen(settings: SignInSettings, state: string, registered = 0): Promise<Loopback> {
   const { redirectHost: host, redirectPort } = settings;
@@ -76,13 +78,62 @@ async function listen(settings: SignInSettings, state: string, registered = 0): 
   });
 }
 
+/** The person's part of a sign-in. `Other`: what else may end the wait for the redirect. */
+export interface Walk<Other> {
+  /** The redirect that answers `request`. */
+  answerTo(request: AuthorizationRequest): Promise<URLSearchParams | Other>;
+  /** Shows a new request. In: `onItsWay`: the browser has been sent there already. */
+  present(request: AuthorizationRequest, onItsWay: boolean): Promise<void>;
+}
+
+/**
+ * Waits for the redirect and redeems it. A client that the issuer has forgotten meanwhile is registered anew,
+ * once, and the same browser sent on.
+ *
+ * Out: who signed in, or what ended the wait. Throws `registration_failed`, and what `redeem`, the vault and
+ * `walk` throw.
+ */
+export async function complete<Other = never>(
+  edges: SignInEdges,
+  reach: Reach,
+  settings: SignInSettings,
+  { request, listener }: Waiting,
+  walk: Walk<Other>,
+): Promise<SignedIn | Other> {
+  const first = await walk.answerTo(request);
+  if (!(first instanceof URLSearchParams)) return first;
+  const result = await conclude(edges, reach, settings, request, first);
+  if (result !== 'client_forgotten') return result;
+  edges.log.info('the provider had forgotten us; we registered anew, please sign in once more');
+  const again = await rewrite(edges, reach, settings, request);
+  await walk.present(again, listener.sendOn(again.url, again.state));
+  const second = await walk.answerTo(again);
+  if (!(second instanceof URLSearchParams)) return second;
+  const last = await conclude(edges, reach, settings, again, second);
+  if (last === 'client_forgotten') throw forgotten(request.server.issuer);
+  return last;
+}
+
+/** The same request under a new registration. */
+async function rewrite(
+  edges: SignInEdges,
+  reach: Reach,
+  settings: SignInSettings,
+  { server, resource, scope, redirectUri }: AuthorizationRequest,
+): Promise<AuthorizationRequest> {
+  const client = await clientFor(edges, reach, settings, server, redirectUri, undefined);
+  const discovery = { server, resource, scopes: scope?.split(' ') ?? [] };
+  const parts = { discovery, client, redirectUri, state: newState(), moreScope: scope, now: edges.now() };
+  return createRequest(reach, settings, parts);
+}
+
 /**
  * Redeems the redirect and keeps the tokens; only then is anybody signed in.
  *
  * Out: `client_forgotten` when the issuer no longer knows our registration, which is dropped. Throws what
  * `redeem` and the vault throw.
  */
-export async function conclude(
+async function conclude(
   edges: SignInEdges,
   reach: Reach,
   settings: SignInSettings,
@@ -111,9 +162,9 @@ export async function conclude(
   };
 }
 
-export const forgotten = (issuer: string) =>
-  new AppError('registration_failed', `${display(issuer)} had forgotten us since the last sign-in`, {
-    hint: 'run mcp-whoami login again: we register anew',
+const forgotten = (issuer: string) =>
+  new AppError('registration_failed', `${display(issuer)} forgets us as soon as it has registered us`, {
+    hint: 'register a native client there, and give its id with --client-id',
   });
 
 export function donePageOf({ name, subject, server }: SignedIn): Outcome {

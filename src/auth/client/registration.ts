@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { AppError } from '../../lib/errors.ts';
+import { AppError, asAppError } from '../../lib/errors.ts';
 import { isObject, type JsonObject, parseJsonObject, stringMember } from '../../lib/json.ts';
 import { Secret } from '../../lib/secret.ts';
 import type { SignInSettings } from '../../lib/settings.ts';
@@ -40,14 +40,22 @@ export async function findRegistration(
   return undefined;
 }
 
-/** Asks with a refresh token that cannot exist: a server that still knows the client finds fault with that. */
+/**
+ * Asks with a refresh token that cannot exist: a server that still knows the client finds fault with that. One
+ * that breaks down over such a token has told nothing.
+ */
 async function isKnown(reach: Reach, server: AuthorizationServer, client: Client): Promise<boolean> {
   const unknown = randomBytes(32).toString('base64url');
-  const asking = { reach, server, client, secrets: [] };
-  const answer = await askForTokens(asking, (library, configuration) =>
-    library.refreshTokenGrant(configuration, unknown),
-  );
-  return !('refused' in answer && answer.refused.error === 'invalid_client');
+  const asking = { reach, server, client, secrets: [unknown] };
+  try {
+    const answer = await askForTokens(asking, (library, configuration) =>
+      library.refreshTokenGrant(configuration, unknown),
+    );
+    return !('refused' in answer && answer.refused.error === 'invalid_client');
+  } catch (error) {
+    if (asAppError(error).code === 'issuer_unreachable') return true;
+    throw error;
+  }
 }
 
 /**

@@ -14,6 +14,11 @@ export interface Loopback {
   readonly redirectUri: string;
   /** The parameters of the first redirect whose state is ours. Anything else gets 404 and changes nothing. */
   readonly redirect: Promise<URLSearchParams>;
+  /**
+   * Waits for the answer to another request from now on: `redirect` is a new promise. The browser that brought
+   * the last answer, if one did, is sent on to `url`. Out: whether it was.
+   */
+  sendOn(url: string, state: string): boolean;
   /** Shows the outcome to the browser that brought the redirect, if one did; then closes. */
   finish(outcome: Outcome): Promise<void>;
   /** Closes at once: no listener, no socket is left. */
@@ -42,34 +47,31 @@ const defaultPatienceMs = 5_000;
  * the truth. Throws AppError `port_taken`.
  */
 export async function openLoopback(options: LoopbackOptions): Promise<Loopback> {
-  const { host, port, state, patienceMs = defaultPatienceMs } = options;
+  const { host, port, patienceMs = defaultPatienceMs } = options;
   const sockets = new Set<Socket>();
   let waiting: ServerResponse | undefined;
   let page: Page | undefined;
   let authority = '';
-  let arrived: (parameters: URLSearchParams) => void = () => {};
-  let shown: () => void = () => {};
-  const redirect = new Promise<URLSearchParams>((resolve) => {
-    arrived = resolve;
-  });
-  const pageShown = new Promise<void>((resolve) => {
-    shown = resolve;
-  });
+  let round = createRound(options.state);
 
   function serve(request: IncomingMessage, response: ServerResponse): void {
     const target = targetOf(request, authority);
     if (target?.pathname === donePath && page) {
-      response.once('close', shown);
+      response.once('close', round.shown);
       page.send(response);
       return;
     }
     const ours =
-      target?.pathname === callbackPath && !waiting && !page && answersState(target.searchParams, state);
+      target?.pathname === callbackPath &&
+      !waiting &&
+      !page &&
+      answersState(target.searchParams, round.state);
     if (!target || !ours) {
       notHerePage().send(response, request.method === 'HEAD');
       return;
     }
     waiting = response;
+    const { shown, arrived } = round;
     // A person who closes the tab during the exchange gets no page, and no more waiting for it.
     response.once('close', () => {
       if (!response.writableFinished) shown();
@@ -96,8 +98,23 @@ export async function openLoopback(options: LoopbackOptions): Promise<Loopback> 
   const redirectUri = redirectUriOf(host, listening.port);
   authority = new URL(redirectUri).host;
 
+  function redirectBrowser(location: string): boolean {
+    const browser = waiting;
+    if (!browser || browser.destroyed) return false;
+    const headers = { location, 'cache-control': 'no-store', 'referrer-policy': 'no-referrer' };
+    browser.writeHead(303, { ...headers, connection: 'close' }).end();
+    return true;
+  }
+
+  function sendOn(url: string, state: string): boolean {
+    round = createRound(state);
+    const sent = redirectBrowser(url);
+    waiting = undefined;
+    return sent;
+  }
+
   async function close(): Promise<void> {
-    shown();
+    round.shown();
     const closed = listening.servers.map(
       (server) => new Promise<void>((resolve) => server.close(() => resolve())),
     );
@@ -107,16 +124,36 @@ export async function openLoopback(options: LoopbackOptions): Promise<Loopback> 
 
   async function finish(outcome: Outcome): Promise<void> {
     page = outcome.signedIn ? donePage(outcome) : failedPage(outcome);
-    if (waiting && !waiting.destroyed) {
-      waiting.writeHead(303, { location: donePath, 'cache-control': 'no-store', connection: 'close' }).end();
-      const patience = setTimeout(shown, patienceMs);
-      await pageShown;
+    if (redirectBrowser(donePath)) {
+      const patience = setTimeout(round.shown, patienceMs);
+      await round.pageShown;
       clearTimeout(patience);
     }
     await close();
   }
 
-  return { redirectUri, redirect, finish, close };
+  return {
+    redirectUri,
+    get redirect() {
+      return round.redirect;
+    },
+    sendOn,
+    finish,
+    close,
+  };
+}
+
+/** One request that is waited for, and the page at its end. */
+function createRound(state: string) {
+  let arrived: (parameters: URLSearchParams) => void = () => {};
+  let shown: () => void = () => {};
+  const redirect = new Promise<URLSearchParams>((resolve) => {
+    arrived = resolve;
+  });
+  const pageShown = new Promise<void>((resolve) => {
+    shown = resolve;
+  });
+  return { state, redirect, arrived, pageShown, shown };
 }
 
 /** The redirect URI at `port`; without a port, the one to register where any port will do. */

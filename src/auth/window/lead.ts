@@ -4,7 +4,8 @@ import type { SignInSettings } from '../../lib/settings.ts';
 import type { Reach } from '../discovery/reach.ts';
 import type { SignInEdges } from '../edges.ts';
 import type { Outcome } from '../redirect/loopback.ts';
-import { conclude, donePageOf, failedPageOf, forgotten, type Waiting } from '../steps.ts';
+import type { AuthorizationRequest } from '../request.ts';
+import { complete, donePageOf, failedPageOf, type Waiting } from '../steps.ts';
 import type { Deadline } from './deadline.ts';
 import type { Claim } from './window.ts';
 
@@ -29,24 +30,17 @@ export interface Leading {
  * free, and nothing pending is kept, but a pause after a refusal and the request after `leave`.
  */
 export function leadAttempt(leading: Leading): SignInAttempt {
-  const { edges, deadline, claim, waiting } = leading;
-  const { request, listener } = waiting;
+  const { edges, reach, settings, deadline, claim, waiting } = leading;
+  const { listener } = waiting;
+  let { request } = waiting;
   let opening: Promise<boolean> | undefined = leading.opened ? Promise.resolve(true) : undefined;
   let leaving = false;
 
   async function run(): Promise<void> {
     let outcome: Outcome | undefined;
     try {
-      const found = await Promise.race([
-        listener.redirect,
-        leading.elsewhere.then(() => undefined),
-        deadline.ended,
-      ]);
-      if (!found) return;
-      const { reach, settings } = leading;
-      const result = await conclude(edges, reach, settings, request, found);
-      if (result === 'client_forgotten') throw forgotten(request.server.issuer);
-      outcome = donePageOf(result);
+      const result = await complete(edges, reach, settings, waiting, { answerTo, present });
+      if (result) outcome = donePageOf(result);
     } catch (error) {
       if (!deadline.signal.aborted) outcome = failedPageOf(error);
       if (isNo(error) && !leaving) await pause();
@@ -56,6 +50,16 @@ export function leadAttempt(leading: Leading): SignInAttempt {
       deadline.end(new AppError('cancelled', 'the sign-in is over'));
       await claim.release(leaving);
     }
+  }
+
+  const answerTo = () =>
+    Promise.race([listener.redirect, leading.elsewhere.then(() => undefined), deadline.ended]);
+
+  async function present(again: AuthorizationRequest, onItsWay: boolean): Promise<void> {
+    request = again;
+    await claim.announce(again, onItsWay);
+    opening = onItsWay ? Promise.resolve(true) : open();
+    await opening;
   }
 
   const pause = () =>
@@ -72,7 +76,9 @@ export function leadAttempt(leading: Leading): SignInAttempt {
   const completed = run();
   completed.catch(() => {});
   return {
-    url: request.url,
+    get url() {
+      return request.url;
+    },
     async openBrowser() {
       opening ??= open();
       const opened = await opening;

@@ -58,28 +58,6 @@ describe('dynamic registration', () => {
     expect(world.issuer.at('register')).toHaveLength(2);
   });
 
-  it('is done anew in the same go, once, when the client is forgotten during the sign-in', async () => {
-    let exchanges = 0;
-    world.issuer.behaviour.token = (form) =>
-      form.get('grant_type') === 'authorization_code' && ++exchanges === 1
-        ? replyJson(401, { error: 'invalid_client' })
-        : undefined;
-    const edges = world.process();
-    expect(await world.login(edges)).toMatchObject({ subject: 'alice', clientId: 'client-2' });
-    expect(edges.opened).toHaveLength(2);
-  });
-
-  it('does not loop when every client is forgotten', async () => {
-    world.issuer.behaviour.token = (form) =>
-      form.get('grant_type') === 'authorization_code'
-        ? replyJson(401, { error: 'invalid_client' })
-        : undefined;
-    const edges = world.process();
-    expect((await refusal(world.login(edges))).code).toBe('registration_failed');
-    expect(edges.opened).toHaveLength(2);
-    expect(world.issuer.at('register')).toHaveLength(2);
-  });
-
   it('refused: registration_failed, with the way out', async () => {
     world.issuer.behaviour.register = () =>
       replyJson(403, { error: 'access_denied', error_description: 'no\u001b[31m' });

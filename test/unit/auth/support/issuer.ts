@@ -43,6 +43,8 @@ export interface Issuer extends Listening {
   /** The refresh token family was revoked because one was used twice. */
   reused(): boolean;
   forgetClients(): void;
+  /** Knows a public client by this id from now on. */
+  know(clientId: string): void;
   revokeAll(): void;
 }
 
@@ -216,6 +218,7 @@ export async function startIssuer(behaviour: Behaviour = {}, path = '/oidc'): Pr
     refreshes: () => refreshes,
     reused: () => reused,
     forgetClients: () => clients.clear(),
+    know: (clientId) => void clients.set(clientId, undefined),
     revokeAll: () => live.clear(),
   };
 }
