@@ -24,6 +24,13 @@ check('lint', 'npx', ['--no-install', 'biome', 'lint', '--error-on-warnings', '.
 check('format', 'npx', ['--no-install', 'biome', 'format', '.']);
 suite('unit');
 suite('end-to-end');
+for (const transport of ['http', 'sse']) {
+  const order = ['--calls', '20000', '--seed', '7', '--transport', transport];
+  check(`soak over ${transport}: 20,000 calls through a faulty network`, 'node', [
+    'scripts/soak.mjs',
+    ...order,
+  ]);
+}
 
 const { passed, failed, skipped } = totals;
 console.log(`\n${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`);

@@ -70,6 +70,11 @@ export interface HttpClientOptions {
   readonly proxy?: ProxyFor | undefined;
   /** Idle connections are kept until the server closes them, whatever it announced. */
   readonly keepUntilClosed?: boolean;
+  /**
+   * How long an idle connection is kept else. Milliseconds; default 4 s: less than most servers keep theirs, and
+   * less than it takes a network (NAT, VPN, sleep) to forget one without a word.
+   */
+  readonly idleMs?: number;
 }
 
 export function createHttpClient(options: HttpClientOptions): HttpClient {
@@ -77,6 +82,8 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
     keepAlive: true,
     maxSockets: options.maxSockets ?? 256,
     scheduling: 'lifo',
+    // Ends idle connections only: one that carries a request is told of the silence, and nobody listens.
+    ...(options.keepUntilClosed ? {} : { timeout: options.idleMs ?? 4_000 }),
   } as const;
   const plain = new http.Agent(agentOptions);
   const secure = new https.Agent({ ...agentOptions, ...(options.ca ? { ca: options.ca } : {}) });

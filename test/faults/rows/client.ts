@@ -1,13 +1,58 @@
+import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { expect } from 'vitest';
+import { bin } from '../../support/command.ts';
 import { textOf } from '../../support/fault-client.ts';
 import { overBoth, row } from '../../support/fault-rows.ts';
 import { inWorld } from '../../support/fault-world.ts';
+import { type Home, makeHome } from '../../support/home.ts';
 import { until } from '../../support/until.ts';
 
 /** Resident memory of a process in MB (Linux). */
 const residentMb = (pid = 0) =>
   Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
+
+const handshake = [
+  {
+    id: 1,
+    method: 'initialize',
+    params: { protocolVersion: '2025-06-18', capabilities: {}, clientInfo: { name: 'parent', version: '1' } },
+  },
+  { method: 'notifications/initialized' },
+]
+  .map((message) => JSON.stringify({ jsonrpc: '2.0', ...message }))
+  .join('\n');
+
+/** A client that starts the bridge as its child, as desktop clients do; out: the bridge's process id. */
+async function startParent(url: string): Promise<{ parent: ChildProcess; pid: number; home: Home }> {
+  const home = makeHome({ MCP_WHOAMI_TOKEN: 'by-hand' });
+  const script = `
+    const { spawn } = require('node:child_process');
+    const child = spawn(process.execPath, ${JSON.stringify([bin, 'bridge', url])}, { stdio: ['pipe', 'pipe', 'ignore'] });
+    child.stdin.write(${JSON.stringify(`${handshake}\n`)});
+    child.stdout.once('data', () => console.log(child.pid));
+  `;
+  const parent = spawn(process.execPath, ['-e', script], {
+    env: { PATH: process.env.PATH, ...home.env },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let printed = '';
+  parent.stdout.setEncoding('utf8').on('data', (text: string) => {
+    printed += text;
+  });
+  await until('the bridge of the client', 15_000, () => printed.endsWith('\n'));
+  return { parent, pid: Number(printed), home };
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    // Nobody may have asked for its exit code yet.
+    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  } catch {
+    return false;
+  }
+}
 
 /** The client's end: it leaves, breaks, stops reading, sends signals. */
 export function clientRows(): void {
@@ -28,6 +73,25 @@ export function clientRows(): void {
           expect(server.seen.some(({ verb }) => verb === 'DELETE')).toBe(true);
           saw('session DELETEd');
         } else expect(server.streams.size).toBe(0);
+      }),
+    );
+
+    row('client closes stdin', `${path}, the client is killed -9`, (saw) =>
+      inWorld(async ({ model }) => {
+        const server = await model();
+        const { parent, pid, home } = await startParent(server[path]);
+        await until('the connection', 10_000, () => server.count('notifications/initialized') > 0);
+        const from = performance.now();
+        parent.kill('SIGKILL');
+        await until('the end of the bridge', 10_000, () => !isAlive(pid));
+        const ms = performance.now() - from;
+        expect(ms).toBeLessThan(1500);
+        saw('gone', ms);
+        if (path === 'mcp') {
+          expect(server.seen.some(({ verb }) => verb === 'DELETE')).toBe(true);
+          saw('session DELETEd');
+        } else await until('the end of the stream', 2000, () => server.streams.size === 0);
+        home.remove();
       }),
     );
 

@@ -61,3 +61,24 @@ test('connections are kept; retired ones are not used again; a fork has its own'
   expect(await exchange(client)).toMatchObject({ reused: true });
   client.close();
 });
+
+test('a connection that was idle for its time is not used again', async () => {
+  const client = createHttpClient({ userAgent: 'test/1', idleMs: 20 });
+  const first = await exchange(client);
+  await new Promise<void>((resolve) => first?.socket.once('close', () => resolve()));
+  expect(await exchange(client)).toMatchObject({ reused: false });
+  client.close();
+});
+
+test('a request that takes longer than an idle connection is kept comes through', async () => {
+  const slow = createServer((_, response) => setTimeout(() => response.end('late'), 200));
+  await new Promise<void>((resolve) => slow.listen(0, '127.0.0.1', resolve));
+  const client = createHttpClient({ userAgent: 'test/1', idleMs: 20 });
+  const { port } = slow.address() as AddressInfo;
+  expect(await client.read(new URL(`http://127.0.0.1:${port}/`))).toMatchObject({
+    status: 200,
+    body: 'late',
+  });
+  client.close();
+  slow.close();
+});
