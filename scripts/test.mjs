@@ -1,9 +1,10 @@
 // `npm test`: sets the machine up where it may, builds, then every check. Ends with one line that counts.
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { threatTable } from './threats.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const reports = join(root, '.tmp');
@@ -22,8 +23,7 @@ check('build', 'node', ['scripts/build.mjs']);
 check('types', 'npx', ['--no-install', 'tsc', '--noEmit']);
 check('lint', 'npx', ['--no-install', 'biome', 'lint', '--error-on-warnings', '.']);
 check('format', 'npx', ['--no-install', 'biome', 'format', '.']);
-suite('unit');
-suite('end-to-end');
+const counted = ['unit', 'end-to-end'].map(suite);
 for (const transport of ['http', 'sse']) {
   const order = ['--calls', '20000', '--seed', '7', '--transport', transport];
   check(`soak over ${transport}: 20,000 calls through a faulty network`, 'node', [
@@ -31,6 +31,7 @@ for (const transport of ['http', 'sse']) {
     ...order,
   ]);
 }
+tellThreats();
 
 const { passed, failed, skipped } = totals;
 console.log(`\n${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`);
@@ -42,6 +43,7 @@ function check(title, command, args) {
 
 function suite(project) {
   const report = join(reports, `${project}.json`);
+  rmSync(report, { force: true });
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile=${report}`];
   const ok = run(`${project} tests`, 'npx', [
     '--no-install',
@@ -56,6 +58,14 @@ function suite(project) {
   totals.skipped += (counted.numPendingTests ?? 0) + (counted.numTodoTests ?? 0);
   // A file that cannot even be loaded counts no failed test; it is one all the same.
   totals.failed += Math.max(counted.numFailedTests ?? 0, ok ? 0 : 1);
+  return counted;
+}
+
+/** Every row of the threat table needs a test that has just passed. */
+function tellThreats() {
+  const { lines, bare } = threatTable(root, counted);
+  console.log(`\n── threats\n${lines.join('\n')}`);
+  totals[bare === 0 ? 'passed' : 'failed']++;
 }
 
 /** Chromium for the pages, a Secret Service for the keychain, a compiler for its native binding. */

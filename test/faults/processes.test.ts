@@ -4,6 +4,7 @@ import { afterEach, expect, test } from 'vitest';
 import { type FaultClient, textOf } from '../support/fault-client.ts';
 import { type Protected, startProtected } from '../support/fault-protected.ts';
 import { follow } from '../support/plain-browser.ts';
+import { threat } from '../support/threats.ts';
 import { until } from '../support/until.ts';
 
 let world: Protected;
@@ -30,7 +31,10 @@ async function callAll(bridges: readonly FaultClient[]): Promise<void> {
 
 const lastGiven = () => world.given.at(-1) ?? { token: '', at: 0 };
 
-test('20 bridges, one token revoked: one refresh in each of 10 rounds, no call lost', async () => {
+test(threat(
+  'S5',
+  '20 bridges, one token revoked: one refresh in each of 10 rounds, no call lost',
+), async () => {
   world = await startProtected();
   await world.signIn();
   const bridges = await startMany();
@@ -48,7 +52,10 @@ test('20 bridges, one token revoked: one refresh in each of 10 rounds, no call l
   );
 }, 120_000);
 
-test('20 bridges, one token expired: one refresh in each of 10 rounds, no call lost', async () => {
+test(threat(
+  'S5',
+  '20 bridges, one token expired: one refresh in each of 10 rounds, no call lost',
+), async () => {
   const lifetime = 3;
   world = await startProtected(3600);
   await world.signIn();

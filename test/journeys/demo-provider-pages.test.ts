@@ -4,6 +4,7 @@ import { initiateDeviceAuthorization, pollDeviceAuthorizationGrant } from 'openi
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { openChromium } from '../support/browser.ts';
+import { threat } from '../support/threats.ts';
 import {
   allScopes,
   listenForRedirects,
@@ -103,7 +104,7 @@ describe('the demo authorization server in Chromium', () => {
     await plain.close();
   });
 
-  it('is not shown inside the page of somebody else', async () => {
+  it(threat('R20', 'is not shown inside the page of somebody else'), async () => {
     const { url } = await begin();
     const evil = createServer((_req, res) => {
       res.setHeader('content-type', 'text/html');

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { bindingLoads, type Keyring, keyringMissing, withKeyring } from '../support/keyring.ts';
+import { threat } from '../support/threats.ts';
 import { buildVaultProcess, type Job, type Outcome, type VaultProcess } from '../support/vault-process.ts';
 
 let vault: VaultProcess;
@@ -79,7 +80,7 @@ describe.skipIf(keyringMissing)('with a Secret Service', () => {
     ).toEqual([{ value: 'seen' }, { done: true }]);
   });
 
-  test('what is in the keychain is on no disk, and no entry of a probe stays', async () => {
+  test(threat('S1', 'what is in the keychain is on no disk, and no entry of a probe stays'), async () => {
     const token = 'minted-token-5f2b';
     await steps(keyring.env, { steps: [['save', 'd', token]] });
     for (const name of readdirSync(configDir))
@@ -89,25 +90,28 @@ describe.skipIf(keyringMissing)('with a Secret Service', () => {
     await steps(keyring.env, { steps: [['remove', 'd']] });
   });
 
-  test('a keychain process inherits no secret and does not outlive a killed parent', async () => {
-    await steps(keyring.env, { steps: [['save', 'z', 'x']] });
-    expect(await vault.ended(5_000)).toEqual([]);
-    keyring.freeze();
-    try {
-      const env = { ...keyring.env, MCP_WHOAMI_TOKEN: 'by-hand', NODE_OPTIONS: '--no-warnings' };
-      const parent = vault.start({ store: 'keychain', configDir, steps: [['load', 'z']] }, env);
-      const workers = () => vault.running('keychain-worker.js');
-      for (const end = Date.now() + 10_000; workers().length < 1 && Date.now() < end; await delay(25));
-      const [worker] = workers();
-      const inherited = readFileSync(`/proc/${worker}/environ`, 'utf8');
-      expect(inherited).toContain('DBUS_SESSION_BUS_ADDRESS=');
-      expect(inherited).not.toMatch(/MCP_WHOAMI_|NODE_OPTIONS/);
-      parent.kill('SIGKILL');
+  test(
+    threat('S2', 'a keychain process inherits no secret and does not outlive a killed parent'),
+    async () => {
+      await steps(keyring.env, { steps: [['save', 'z', 'x']] });
       expect(await vault.ended(5_000)).toEqual([]);
-    } finally {
-      keyring.thaw();
-    }
-  });
+      keyring.freeze();
+      try {
+        const env = { ...keyring.env, MCP_WHOAMI_TOKEN: 'by-hand', NODE_OPTIONS: '--no-warnings' };
+        const parent = vault.start({ store: 'keychain', configDir, steps: [['load', 'z']] }, env);
+        const workers = () => vault.running('keychain-worker.js');
+        for (const end = Date.now() + 10_000; workers().length < 1 && Date.now() < end; await delay(25));
+        const [worker] = workers();
+        const inherited = readFileSync(`/proc/${worker}/environ`, 'utf8');
+        expect(inherited).toContain('DBUS_SESSION_BUS_ADDRESS=');
+        expect(inherited).not.toMatch(/MCP_WHOAMI_|NODE_OPTIONS/);
+        parent.kill('SIGKILL');
+        expect(await vault.ended(5_000)).toEqual([]);
+      } finally {
+        keyring.thaw();
+      }
+    },
+  );
 
   test('a service that is gone is no reason to forget where the tokens are', async () => {
     await steps(keyring.env, { steps: [['save', 'g', 'x']] });

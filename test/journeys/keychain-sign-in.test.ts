@@ -5,6 +5,7 @@ import { type Keyring, keyringMissing, withKeyring } from '../support/keyring.ts
 import { connectOverStdio, whoami } from '../support/mcp.ts';
 import { type Serving, serve } from '../support/serve.ts';
 import { signIn } from '../support/sign-in.ts';
+import { threat } from '../support/threats.ts';
 
 describe.skipIf(keyringMissing)('with a real Secret Service', () => {
   let keyring: Keyring;
@@ -47,16 +48,19 @@ describe.skipIf(keyringMissing)('with a real Secret Service', () => {
     expect((await call({ HOME, XDG_RUNTIME_DIR })).isError).toBeFalsy();
   });
 
-  test('locked: the call says so, names what to do, starts no sign-in; unlocked it goes on', async () => {
-    await keyring.lock();
-    const { isError, content } = await call(env());
-    expect(isError).toBe(true);
-    expect(content[0]?.text).toMatch(/keychain is locked/);
-    const again = await command(['login', serving.sse, '--store', 'keychain'], { env: env() });
-    expect(again.code).toBe(1);
-    await keyring.unlock();
-    expect((await call(env())).isError).toBeFalsy();
-  });
+  test(
+    threat('S6', 'locked: the call says so, names what to do, starts no sign-in; unlocked it goes on'),
+    async () => {
+      await keyring.lock();
+      const { isError, content } = await call(env());
+      expect(isError).toBe(true);
+      expect(content[0]?.text).toMatch(/keychain is locked/);
+      const again = await command(['login', serving.sse, '--store', 'keychain'], { env: env() });
+      expect(again.code).toBe(1);
+      await keyring.unlock();
+      expect((await call(env())).isError).toBeFalsy();
+    },
+  );
 
   test('logout empties it', async () => {
     expect((await command(['logout', serving.sse], { env: env() })).stdout).toContain('revoked');

@@ -5,6 +5,7 @@ import { command, type Running, start } from '../support/command.ts';
 import { type Home, makeHome } from '../support/home.ts';
 import { type Serving, serve } from '../support/serve.ts';
 import { signIn } from '../support/sign-in.ts';
+import { threat } from '../support/threats.ts';
 
 let serving: Serving;
 let home: Home;
@@ -78,7 +79,7 @@ describe('login, status, logout', () => {
     expect((await command(['status'], { env: home.env })).code).toBe(3);
   });
 
-  test('no token is in any file, output, argument list or error', async () => {
+  test(threat(['S1', 'S3'], 'no token is in any file, output, argument list or error'), async () => {
     const { login, url } = await startLogin('--log-level', 'debug');
     const tokens: string[] = [];
     await visitAsDemoUser(url, 'alice');
@@ -97,28 +98,34 @@ describe('login, status, logout', () => {
 });
 
 describe('a request to the loopback address that is not the redirect never ends the sign-in', () => {
-  test('wrong state, no state, forged denial, other path, other method: then the honest one succeeds', async () => {
-    const { login, url, redirectUri, state } = await startLogin();
-    const forged: [string, RequestInit?][] = [
-      [`${redirectUri}?code=evil&state=wrong`],
-      [`${redirectUri}?code=evil`],
-      [`${redirectUri}?error=access_denied&state=wrong`],
-      [`${redirectUri}?error=access_denied`],
-      [`${redirectUri}?code=a&code=b&state=${state}`],
-      [new URL('/favicon.ico', redirectUri).href],
-      [`${redirectUri}?code=evil&state=${state}`, { method: 'POST' }],
-      [`${redirectUri}?state=${state.slice(0, -1)}&code=evil`],
-    ];
-    for (const [address, init] of forged) {
-      const answer = await fetch(address, { redirect: 'manual', ...init });
-      expect(answer.status).toBeGreaterThanOrEqual(400);
-      expect(await answer.text()).not.toMatch(/signed in/i);
-    }
-    await visitAsDemoUser(url, 'alice');
-    expect((await login.finished).code).toBe(0);
-  });
+  test(
+    threat(
+      'L1',
+      'wrong state, no state, forged denial, other path, other method: then the honest one succeeds',
+    ),
+    async () => {
+      const { login, url, redirectUri, state } = await startLogin();
+      const forged: [string, RequestInit?][] = [
+        [`${redirectUri}?code=evil&state=wrong`],
+        [`${redirectUri}?code=evil`],
+        [`${redirectUri}?error=access_denied&state=wrong`],
+        [`${redirectUri}?error=access_denied`],
+        [`${redirectUri}?code=a&code=b&state=${state}`],
+        [new URL('/favicon.ico', redirectUri).href],
+        [`${redirectUri}?code=evil&state=${state}`, { method: 'POST' }],
+        [`${redirectUri}?state=${state.slice(0, -1)}&code=evil`],
+      ];
+      for (const [address, init] of forged) {
+        const answer = await fetch(address, { redirect: 'manual', ...init });
+        expect(answer.status).toBeGreaterThanOrEqual(400);
+        expect(await answer.text()).not.toMatch(/signed in/i);
+      }
+      await visitAsDemoUser(url, 'alice');
+      expect((await login.finished).code).toBe(0);
+    },
+  );
 
-  test('a code that the provider never gave is exchanged once and told honestly', async () => {
+  test(threat('L7', 'a code that the provider never gave is exchanged once and told honestly'), async () => {
     const { login, redirectUri, state, url } = await startLogin();
     const { origin, pathname } = new URL(url);
     const issuer = `${origin}${pathname.replace(/\/[^/]+$/, '')}`;
@@ -146,7 +153,7 @@ describe('ways to end', () => {
     expect((await command(['status', '--json'], { env: home.env })).stdout).toContain('"servers": []');
   });
 
-  test('the redirect URL may be pasted, also after one that does not fit', async () => {
+  test(threat('L8', 'the redirect URL may be pasted, also after one that does not fit'), async () => {
     const { login, url } = await startLogin();
     login.child.stdin.write('http://127.0.0.1:1/callback?code=x&state=wrong\n');
     await login.printed(/not the|does not|another/i);
@@ -170,7 +177,7 @@ async function lastRedirect(url: string): Promise<string> {
 
 describe.skipIf(!hasChromium)('in a real Chromium', () => {
   test.each(['Alice', 'Bob'])(
-    '%s clicks; the last page tells who signed in, and has no code in its address',
+    threat('L6', '%s clicks; the last page tells who signed in, and has no code in its address'),
     async (name) => {
       const browser = systemBrowser();
       const login = start(['login', serving.sse], { env: { ...home.env, BROWSER: browser.command } });

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openTokenStore } from '../../../src/auth/tokens/token-store.ts';
 import { Secret } from '../../../src/lib/secret.ts';
+import { threat } from '../../support/threats.ts';
 import { visit } from './support/http.ts';
 import { reply, replyJson, startIssuer } from './support/issuer.ts';
 import { createWorld, refusal, type World } from './support/world.ts';
@@ -45,7 +46,7 @@ describe('a client given in advance', () => {
     expect(error.hint).toContain('--client-id');
   });
 
-  it('S7: its secret goes to the issuer of its first sign-in, to no other', async () => {
+  it(threat('S7', 'its secret goes to the issuer of its first sign-in, to no other'), async () => {
     const settings = { clientId: 'given', clientSecret: new Secret('s1') };
     await world.login(world.process(), {}, settings);
     const evil = world.keep(await startIssuer());
@@ -57,19 +58,25 @@ describe('a client given in advance', () => {
     expect(evil.at('token')).toEqual([]);
   });
 
-  it('C21: a server that moved to another issuer gets a new sign-in, said aloud; the old tokens stay away', async () => {
-    await world.login(world.process());
-    const before = await openTokenStore(world.process(), world.settings).load();
-    const other = world.keep(await startIssuer());
-    world.resource.behaviour.metadata = (it) => ({ ...it, authorization_servers: [other.issuer] });
-    const edges = world.process();
-    await world.login(edges);
-    expect(edges.lines.join()).toContain('names another authorization server than before');
-    const sent = other.seen.map(({ body, path }) => path + body).join();
-    expect(sent).not.toContain(before!.refreshToken!.reveal());
-    expect(sent).not.toContain(before!.accessToken.reveal());
-    expect(sent).not.toContain('client-1&');
-  });
+  it(
+    threat(
+      'C21',
+      'a server that moved to another issuer gets a new sign-in, said aloud; the old tokens stay away',
+    ),
+    async () => {
+      await world.login(world.process());
+      const before = await openTokenStore(world.process(), world.settings).load();
+      const other = world.keep(await startIssuer());
+      world.resource.behaviour.metadata = (it) => ({ ...it, authorization_servers: [other.issuer] });
+      const edges = world.process();
+      await world.login(edges);
+      expect(edges.lines.join()).toContain('names another authorization server than before');
+      const sent = other.seen.map(({ body, path }) => path + body).join();
+      expect(sent).not.toContain(before!.refreshToken!.reveal());
+      expect(sent).not.toContain(before!.accessToken.reveal());
+      expect(sent).not.toContain('client-1&');
+    },
+  );
 
   it('client id metadata documents: an https URL is the client id', async () => {
     const seen: string[] = [];

@@ -1,6 +1,7 @@
 import { createServer as createTcpServer } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { threat } from '../../support/threats.ts';
 import { listen } from './support/http.ts';
 import { reply } from './support/issuer.ts';
 import { createWorld, refusal, type World } from './support/world.ts';
@@ -11,7 +12,7 @@ beforeEach(async () => {
 });
 afterEach(() => world.close());
 
-describe('C13: bodies', () => {
+describe('bodies', () => {
   const endless = (response: import('node:http').ServerResponse) => {
     response.writeHead(200, { 'content-type': 'application/json' });
     const chunk = Buffer.alloc(64 * 1024, 0x20);
@@ -22,7 +23,7 @@ describe('C13: bodies', () => {
     more();
   };
 
-  it('metadata without end is cut off', async () => {
+  it(threat('C13', 'metadata without end is cut off'), async () => {
     world.resource.behaviour.before = (_request, response, url) => {
       if (!url.pathname.startsWith('/.well-known')) return undefined;
       endless(response);
@@ -31,12 +32,12 @@ describe('C13: bodies', () => {
     expect((await refusal(world.login(world.process()))).code).toBe('server_unreachable');
   });
 
-  it('a token answer without end is cut off', async () => {
+  it(threat('C13', 'a token answer without end is cut off'), async () => {
     world.issuer.behaviour.token = () => endless;
     expect((await refusal(world.login(world.process()))).code).toBe('issuer_unreachable');
   });
 
-  it('compressed answers, never asked for, are refused unread', async () => {
+  it(threat('C13', 'compressed answers, never asked for, are refused unread'), async () => {
     const bomb = gzipSync(Buffer.alloc(10 * 1024 * 1024));
     world.issuer.behaviour.token = () => (response) =>
       void response.writeHead(200, { 'content-encoding': 'gzip' }).end(bomb);
@@ -48,7 +49,7 @@ describe('C13: bodies', () => {
     ['with a line break', 'a\r\nX-Evil: 1'],
     ['with a space', 'a b'],
     ['not ASCII', 'tøken'],
-  ])('a token %s is refused', async (_name, token) => {
+  ])(threat('C18', 'a token %s is refused'), async (_name, token) => {
     world.issuer.behaviour.grant = (answer) => ({ ...answer, access_token: token });
     expect((await refusal(world.login(world.process()))).code).toBe('sign_in_failed');
     expect(world.shared.entries.size).toBe(0);
@@ -59,7 +60,7 @@ describe('C13: bodies', () => {
     expect((await refusal(world.login(world.process()))).code).toBe('sign_in_failed');
   });
 
-  it('an authorization URL of more than 8 KiB is refused', async () => {
+  it(threat('C13', 'an authorization URL of more than 8 KiB is refused'), async () => {
     world.resource.behaviour.challenge = 'realm="x"';
     world.resource.behaviour.metadata = (it) => ({
       ...it,
@@ -70,7 +71,7 @@ describe('C13: bodies', () => {
     expect(edges.opened).toEqual([]);
   });
 
-  it('a silent server is given up', async () => {
+  it(threat('C13', 'a silent server is given up'), async () => {
     const silent = createTcpServer(() => {});
     await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
     const { port } = silent.address() as import('node:net').AddressInfo;
@@ -82,13 +83,13 @@ describe('C13: bodies', () => {
   });
 });
 
-describe('C16: documents', () => {
+describe('documents', () => {
   it.each([
     ['very deep', `${'{"a":'.repeat(2_000_000)}1${'}'.repeat(2_000_000)}`.slice(0, 900_000)],
     ['an array', '[1]'],
     ['a number', '1'],
     ['half a document', '{"issuer":'],
-  ])('issuer metadata that is %s is refused', async (_name, body) => {
+  ])(threat('C16', 'issuer metadata that is %s is refused'), async (_name, body) => {
     const strange = world.keep(
       await listen((_request, response) =>
         response.writeHead(200, { 'content-type': 'application/json' }).end(body),
@@ -98,7 +99,7 @@ describe('C16: documents', () => {
     expect((await refusal(world.login(world.process()))).code).toBe('metadata_invalid');
   });
 
-  it('a very deep token answer is refused', async () => {
+  it(threat('C16', 'a very deep token answer is refused'), async () => {
     world.issuer.behaviour.token = () => reply(200, `${'['.repeat(400_000)}`);
     expect((await refusal(world.login(world.process()))).code).toBe('issuer_unreachable');
   });

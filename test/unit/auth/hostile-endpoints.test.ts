@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { threat } from '../../support/threats.ts';
 import { type Listening, listen } from './support/http.ts';
 import { reply } from './support/issuer.ts';
 import { createWorld, refusal, type World } from './support/world.ts';
@@ -19,7 +20,7 @@ beforeEach(async () => {
 });
 afterEach(() => world.close());
 
-describe('C5, C6, C7: endpoints that nothing may be sent to', () => {
+describe('endpoints that nothing may be sent to', () => {
   const bad = [
     'javascript:alert(1)',
     'file:///etc/passwd',
@@ -45,7 +46,7 @@ describe('C5, C6, C7: endpoints that nothing may be sent to', () => {
     'revocation_endpoint',
   ];
 
-  it.each(bad)('%j is refused', async (url) => {
+  it.each(bad)(threat(['C5', 'C6', 'C7'], '%j is refused'), async (url) => {
     for (const endpoint of endpoints) {
       world.issuer.behaviour.metadata = (it) => ({ ...it, [endpoint]: url });
       const edges = world.process();
@@ -55,7 +56,7 @@ describe('C5, C6, C7: endpoints that nothing may be sent to', () => {
     expect(world.issuer.seen.filter(({ method }) => method === 'POST')).toEqual([]);
   });
 
-  it('shell characters that are legal in a URL go to the browser as one URL', async () => {
+  it(threat('C5', 'shell characters that are legal in a URL go to the browser as one URL'), async () => {
     world.issuer.behaviour.metadata = (it) => ({ ...it, authorization_endpoint: `${evil.origin}/$(id);&x` });
     const edges = world.process();
     edges.browse = async () => {};
@@ -64,7 +65,7 @@ describe('C5, C6, C7: endpoints that nothing may be sent to', () => {
   });
 
   it.each(['javascript:alert(1)', 'http://attacker.test/oidc', 'https://x@evil.example/'])(
-    'an issuer %s is refused',
+    threat(['C6', 'C7'], 'an issuer %s is refused'),
     async (issuer) => {
       world.resource.behaviour.metadata = (it) => ({ ...it, authorization_servers: [issuer] });
       expect((await refusal(world.login(world.process()))).code).toBe('insecure_url');
@@ -72,14 +73,14 @@ describe('C5, C6, C7: endpoints that nothing may be sent to', () => {
   );
 
   it.each(['javascript:alert(1)', 'http://attacker.test/prm', 'file:///x', 'nonsense'])(
-    'a challenge that names %s is refused',
+    threat('C7', 'a challenge that names %s is refused'),
     async (url) => {
       world.resource.behaviour.challenge = `resource_metadata="${url}"`;
       expect((await refusal(world.login(world.process()))).code).toBe('insecure_url');
     },
   );
 
-  it('C8: link-local never', async () => {
+  it(threat('C8', 'link-local never'), async () => {
     world.resource.behaviour.metadata = (it) => ({
       ...it,
       authorization_servers: ['https://169.254.169.254/latest'],
@@ -88,9 +89,9 @@ describe('C5, C6, C7: endpoints that nothing may be sent to', () => {
   });
 });
 
-describe('C9: redirects', () => {
+describe('redirects', () => {
   it.each([301, 302, 303, 307, 308])(
-    '%s of any OAuth endpoint to another origin: nothing arrives there',
+    threat('C9', '%s of any OAuth endpoint to another origin: nothing arrives there'),
     async (status) => {
       const away = reply(status, '', { location: `${evil.origin}/landed` });
       world.resource.behaviour.before = (_request, response, url) => {
@@ -111,7 +112,7 @@ describe('C9: redirects', () => {
     },
   );
 
-  it('of the issuer metadata to another origin', async () => {
+  it(threat('C9', 'of the issuer metadata to another origin'), async () => {
     const mover = world.keep(
       await listen((request, response) =>
         response.writeHead(302, { location: evil.origin + request.url }).end(),
@@ -124,7 +125,7 @@ describe('C9: redirects', () => {
     expect(edges.opened).toEqual([]);
   });
 
-  it('of the MCP server to another origin', async () => {
+  it(threat('C9', 'of the MCP server to another origin'), async () => {
     world.resource.behaviour.before = (_request, response) => {
       response.writeHead(307, { location: `${evil.origin}/mcp` }).end();
       return true;
@@ -133,7 +134,7 @@ describe('C9: redirects', () => {
     expect(reached).toEqual([]);
   });
 
-  it('to itself, for ever: bounded', async () => {
+  it(threat(['C9', 'C19'], 'to itself, for ever: bounded'), async () => {
     world.resource.behaviour.before = (_request, response, url) => {
       response.writeHead(307, { location: url.href }).end();
       return true;

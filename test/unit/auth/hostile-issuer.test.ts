@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createSession } from '../../../src/auth/session.ts';
+import { threat } from '../../support/threats.ts';
 import { type Listening, listen, visit } from './support/http.ts';
 import { createWorld, type Process, refusal, until, type World } from './support/world.ts';
 
@@ -30,19 +31,19 @@ async function seenOf(edges: Process): Promise<{ text: string; code: string }> {
   return { text: [error.message, error.hint, page, ...edges.lines].join('\n'), code: error.code };
 }
 
-describe('C3: mix-up', () => {
+describe('mix-up', () => {
   it.each([
     ['another issuer', (it: Record<string, string>) => ({ ...it, iss: 'https://evil.example' })],
     ['one slash more', (it: Record<string, string>) => ({ ...it, iss: `${it.iss}/` })],
     ['an empty issuer', (it: Record<string, string>) => ({ ...it, iss: '' })],
     ['no issuer, though announced', ({ iss: _, ...it }: Record<string, string>) => it],
-  ])('%s in the response: the code is not redeemed', async (_name, change) => {
+  ])(threat('C3', '%s in the response: the code is not redeemed'), async (_name, change) => {
     world.issuer.behaviour.authorize = (back) => change(back) as Record<string, string>;
     expect((await refusal(world.login(world.process()))).code).toBe('sign_in_failed');
     expect(world.issuer.at('token')).toEqual([]);
   });
 
-  it('a wrong issuer counts although none was announced', async () => {
+  it(threat('C3', 'a wrong issuer counts although none was announced'), async () => {
     world.issuer.behaviour.metadata = ({ authorization_response_iss_parameter_supported: _, ...it }) => it;
     world.issuer.behaviour.authorize = (back) => ({ ...back, iss: 'https://evil.example' });
     expect((await refusal(world.login(world.process()))).code).toBe('sign_in_failed');
@@ -55,7 +56,7 @@ describe('C3: mix-up', () => {
     expect(await world.login(world.process())).toMatchObject({ subject: 'alice' });
   });
 
-  it('an evil server with the honest authorization endpoint gets no code', async () => {
+  it(threat('C3', 'an evil server with the honest authorization endpoint gets no code'), async () => {
     const liar: Listening = world.keep(
       await listen((request, response) => {
         reached.push(`${request.method} ${request.url}`);
@@ -76,7 +77,7 @@ describe('C3: mix-up', () => {
   });
 });
 
-it('C4: with a wrong issuer nothing of the error is shown', async () => {
+it(threat('C4', 'with a wrong issuer nothing of the error is shown'), async () => {
   world.issuer.behaviour.authorize = ({ state }) => ({
     state: state ?? '',
     iss: 'https://evil.example',
@@ -89,7 +90,7 @@ it('C4: with a wrong issuer nothing of the error is shown', async () => {
   expect(text).not.toMatch(/call-this-number|evil\.example/);
 });
 
-it('L7: the code of another login is exchanged once, then an honest error', async () => {
+it(threat('L7', 'the code of another login is exchanged once, then an honest error'), async () => {
   const other = await createWorld();
   try {
     let code = '';
@@ -120,7 +121,7 @@ it('invalid_target on the redirect names both ways out', async () => {
   );
 });
 
-it('C22: a sign-in to one server is never used for another', async () => {
+it(threat('C22', 'a sign-in to one server is never used for another'), async () => {
   await world.login(world.process());
   for (const href of [`${world.resource.origin}/mcp/more`, `${world.resource.origin}/`, evil.origin]) {
     const session = createSession(world.process(), { ...world.settings, server: new URL(href) });

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createSession } from '../../../src/auth/session.ts';
 import { openTokenStore } from '../../../src/auth/tokens/token-store.ts';
+import { threat } from '../../support/threats.ts';
 import { visit } from './support/http.ts';
 import { reply, replyJson } from './support/issuer.ts';
 import { createWorld, type Process, refusal, until, type World } from './support/world.ts';
@@ -22,7 +23,7 @@ async function seenOf(edges: Process): Promise<{ text: string; code: string }> {
   return { text: [error.message, error.hint, page, ...edges.lines].join('\n'), code: error.code };
 }
 
-describe('C17: what comes from outside is made fit to be shown', () => {
+describe('what comes from outside is made fit to be shown', () => {
   const nasty = 'red\u001b[31m\u009b31m\u202egnp.exe\r\nmcp-whoami: forged line\u2066 end';
   const unfit = /[\u001b\u009b\u202e\u2066\r]/;
 
@@ -72,14 +73,14 @@ describe('C17: what comes from outside is made fit to be shown', () => {
         world.issuer.behaviour.register = () => replyJson(400, { error: nasty, error_description: nasty });
       },
     ],
-  ])('%s', async (_name, arrange) => {
+  ])(threat('C17', '%s'), async (_name, arrange) => {
     arrange();
     const { text } = await seenOf(world.process());
     expect(text).not.toMatch(unfit);
     expect(text).not.toMatch(/^mcp-whoami: forged/m);
   });
 
-  it('a name in the claims', async () => {
+  it(threat('C17', 'a name in the claims'), async () => {
     world.issuer.behaviour.userinfo = () => replyJson(200, { sub: 'a', name: nasty });
     world.issuer.behaviour.grant = ({ id_token: _, ...rest }) => rest;
     const signedIn = await world.login(world.process());
@@ -88,8 +89,8 @@ describe('C17: what comes from outside is made fit to be shown', () => {
   });
 });
 
-describe('S3: secrets in no text', () => {
-  it('a provider that echoes the code and the verifier', async () => {
+describe('secrets in no text', () => {
+  it(threat('S3', 'a provider that echoes the code and the verifier'), async () => {
     world.issuer.behaviour.token = (form) =>
       replyJson(400, {
         error: 'invalid_grant',
@@ -113,7 +114,7 @@ describe('S3: secrets in no text', () => {
       (form) =>
         reply(200, `${form.get('code_verifier')?.slice(0, 24)}`, { 'content-type': 'application/json' }),
     ],
-  ])('a provider that echoes them %s: not even in the private causes', async (_name, reply) => {
+  ])(threat('S3', 'a provider that echoes them %s: not even in the private causes'), async (_name, reply) => {
     world.issuer.behaviour.token = reply;
     const edges = world.process();
     const error = await refusal(world.login(edges));
@@ -125,7 +126,7 @@ describe('S3: secrets in no text', () => {
     expect(text).not.toContain(form.get('code_verifier')?.slice(0, 24));
   });
 
-  it('a provider that echoes the refresh token', async () => {
+  it(threat('S3', 'a provider that echoes the refresh token'), async () => {
     await world.login(world.process());
     const set = await openTokenStore(world.process(), world.settings).load();
     const secret = set!.refreshToken!.reveal();
@@ -139,7 +140,7 @@ describe('S3: secrets in no text', () => {
     expect([...chain, error.hint, ...edges.lines].join()).not.toContain(secret);
   });
 
-  it('a whole sign-in at debug level logs no token, code, state or verifier', async () => {
+  it(threat('S3', 'a whole sign-in at debug level logs no token, code, state or verifier'), async () => {
     const edges = world.process();
     await world.login(edges);
     const set = await openTokenStore(world.process(), world.settings).load();

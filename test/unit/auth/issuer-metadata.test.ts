@@ -5,6 +5,7 @@ import { metadataForms } from '../../../src/auth/discovery/issuer-metadata.ts';
 import { createReach } from '../../../src/auth/discovery/reach.ts';
 import { discover } from '../../../src/auth/discovery.ts';
 import type { SignInSettings } from '../../../src/lib/settings.ts';
+import { threat } from '../../support/threats.ts';
 import { json, type Listening, listen } from './support/http.ts';
 import { startIssuer } from './support/issuer.ts';
 import { createWorld, refusal, type World } from './support/world.ts';
@@ -81,7 +82,7 @@ describe('authorization server metadata', () => {
       ({ token_endpoint: t, ...it }) =>
         JSON.parse(`{"__proto__":{"token_endpoint":${JSON.stringify(t)}},${JSON.stringify(it).slice(1)}`),
     ],
-  ])('C1: metadata %s is refused: no browser, no POST', async (_name, change) => {
+  ])(threat('C1', 'metadata %s is refused: no browser, no POST'), async (_name, change) => {
     world.issuer.behaviour.metadata = change;
     const edges = world.process();
     expect((await refusal(world.login(edges))).code).toBe('metadata_invalid');
@@ -94,7 +95,7 @@ describe('authorization server metadata', () => {
     ['plain only', ['plain']],
     ['empty', []],
     ['no array', 'S256'],
-  ])('C12: PKCE %s is refused, and the way out named', async (_name, methods) => {
+  ])(threat('C12', 'PKCE %s is refused, and the way out named'), async (_name, methods) => {
     world.issuer.behaviour.metadata = (it) => ({ ...it, code_challenge_methods_supported: methods });
     const edges = world.process();
     const error = await refusal(world.login(edges));
@@ -103,7 +104,7 @@ describe('authorization server metadata', () => {
     expect(edges.opened).toEqual([]);
   });
 
-  it('C12: --assume-pkce goes on with a warning, and sends S256', async () => {
+  it(threat('C12', '--assume-pkce goes on with a warning, and sends S256'), async () => {
     world.issuer.behaviour.metadata = ({ code_challenge_methods_supported: _, ...it }) => it;
     const edges = world.process();
     await world.login(edges, {}, { assumePkce: true });

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { threat } from '../../support/threats.ts';
 import { visit } from './support/http.ts';
 import { replyJson } from './support/issuer.ts';
 import { createWorld, refusal, until, type World } from './support/world.ts';
@@ -10,27 +11,33 @@ beforeEach(async () => {
 afterEach(() => world.close());
 
 describe('how a login ends', () => {
-  it('takes a pasted redirect; a wrong state, rubbish and another address are refused and not shown', async () => {
-    const edges = world.process();
-    let show: (url: string) => void = () => {};
-    const shown = new Promise<string>((resolve) => {
-      show = resolve;
-    });
-    async function* pasted() {
-      const location = await redirectOf(await shown);
-      yield 'rubbish';
-      yield location.replace(/state=[^&]+/, 'state=wrong-one');
-      yield location.replace('/callback', '/elsewhere');
-      yield 'x'.repeat(20_000);
-      yield `  ${location}  and some trailing text`;
-    }
-    const signedIn = await world.login(edges, { browser: 'print', onUrl: show, pasted: pasted() });
-    expect(signedIn).toMatchObject({ subject: 'alice' });
-    expect(edges.opened).toEqual([]);
-    const warned = edges.lines.filter((line) => line.includes('paste it once more'));
-    expect(warned).toHaveLength(4);
-    expect(warned.join()).not.toMatch(/wrong-one|elsewhere|rubbish/);
-  });
+  it(
+    threat(
+      'L8',
+      'takes a pasted redirect; a wrong state, rubbish and another address are refused and not shown',
+    ),
+    async () => {
+      const edges = world.process();
+      let show: (url: string) => void = () => {};
+      const shown = new Promise<string>((resolve) => {
+        show = resolve;
+      });
+      async function* pasted() {
+        const location = await redirectOf(await shown);
+        yield 'rubbish';
+        yield location.replace(/state=[^&]+/, 'state=wrong-one');
+        yield location.replace('/callback', '/elsewhere');
+        yield 'x'.repeat(20_000);
+        yield `  ${location}  and some trailing text`;
+      }
+      const signedIn = await world.login(edges, { browser: 'print', onUrl: show, pasted: pasted() });
+      expect(signedIn).toMatchObject({ subject: 'alice' });
+      expect(edges.opened).toEqual([]);
+      const warned = edges.lines.filter((line) => line.includes('paste it once more'));
+      expect(warned).toHaveLength(4);
+      expect(warned.join()).not.toMatch(/wrong-one|elsewhere|rubbish/);
+    },
+  );
 
   it('goes on when the pasted lines end', async () => {
     const edges = world.process();

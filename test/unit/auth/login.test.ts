@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { redirectUriToRegister } from '../../../src/auth/login.ts';
 import { openTokenStore } from '../../../src/auth/tokens/token-store.ts';
 import { Secret } from '../../../src/lib/secret.ts';
+import { threat } from '../../support/threats.ts';
 import { visit } from './support/http.ts';
 import { nothingThere, openMcp } from './support/resource.ts';
 import { createWorld, refusal, until, type World } from './support/world.ts';
@@ -119,7 +120,7 @@ describe('login', () => {
     expect(world.issuer.at('token')).toHaveLength(1);
   });
 
-  it('an id token with another nonce is refused', async () => {
+  it(threat('L7', 'an id token with another nonce is refused'), async () => {
     let first = '';
     world.issuer.behaviour.grant = (answer) => {
       first ||= String(answer.id_token);

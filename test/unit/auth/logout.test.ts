@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { logout } from '../../../src/auth/logout.ts';
 import { openTokenStore } from '../../../src/auth/tokens/token-store.ts';
 import { AppError } from '../../../src/lib/errors.ts';
+import { threat } from '../../support/threats.ts';
 import { reply, replyJson } from './support/issuer.ts';
 import { createWorld, refusal, type World } from './support/world.ts';
 
@@ -68,7 +69,7 @@ describe('logout', () => {
     expect(await leave()).toMatchObject({ revoked: false, wasSignedIn: true });
   });
 
-  it('an issuer that echoes the token in its refusal', async () => {
+  it(threat('S3', 'an issuer that echoes the token in its refusal'), async () => {
     const edges = world.process();
     await world.login(edges);
     world.issuer.behaviour.revoke = (form) => replyJson(400, { error: `no ${form.get('token')}` });
@@ -97,21 +98,27 @@ describe('logout', () => {
     expect(world.shared.index.size).toBe(1);
   });
 
-  it('C22: another path, origin or profile is left alone; other spellings of the same URL are the same', async () => {
-    await world.login(world.process());
-    const { origin, port } = world.resource.url;
-    for (const other of [`${origin}/other`, `${origin}/mcp/x`, `http://localhost:${port}/mcp`]) {
-      const edges = world.process();
-      expect(await logout(edges, { server: new URL(other), profile: 'default' })).toMatchObject({
+  it(
+    threat(
+      'C22',
+      'another path, origin or profile is left alone; other spellings of the same URL are the same',
+    ),
+    async () => {
+      await world.login(world.process());
+      const { origin, port } = world.resource.url;
+      for (const other of [`${origin}/other`, `${origin}/mcp/x`, `http://localhost:${port}/mcp`]) {
+        const edges = world.process();
+        expect(await logout(edges, { server: new URL(other), profile: 'default' })).toMatchObject({
+          wasSignedIn: false,
+        });
+      }
+      expect(await logout(world.process(), { server: world.resource.url, profile: 'x' })).toMatchObject({
         wasSignedIn: false,
       });
-    }
-    expect(await logout(world.process(), { server: world.resource.url, profile: 'x' })).toMatchObject({
-      wasSignedIn: false,
-    });
-    const shouted = new URL(world.resource.url.href.replace('http', 'HTTP').concat('#fragment'));
-    expect(await logout(world.process(), { server: shouted, profile: 'default' })).toMatchObject({
-      wasSignedIn: true,
-    });
-  });
+      const shouted = new URL(world.resource.url.href.replace('http', 'HTTP').concat('#fragment'));
+      expect(await logout(world.process(), { server: shouted, profile: 'default' })).toMatchObject({
+        wasSignedIn: true,
+      });
+    },
+  );
 });

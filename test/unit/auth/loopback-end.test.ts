@@ -1,6 +1,7 @@
 import { connect, type Socket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { type Loopback, openLoopback } from '../../../src/auth/redirect/loopback.ts';
+import { threat } from '../../support/threats.ts';
 import { until } from './support/world.ts';
 
 const state = 'our-state-our-state-our-state-our-state-123';
@@ -42,8 +43,8 @@ async function honest(loopback: Loopback): Promise<void> {
   expect(await shown.text()).toContain('You are signed in');
 }
 
-describe('L4: listening ends', () => {
-  it('is on loopback only', async () => {
+describe('listening ends', () => {
+  it(threat('L4', 'is on loopback only'), async () => {
     const loopback = await start();
     const port = portOf(loopback).toString(16).toUpperCase().padStart(4, '0');
     const { readFile } = await import('node:fs/promises');
@@ -53,13 +54,13 @@ describe('L4: listening ends', () => {
     expect(rows[0]).toContain(`0100007F:${port}`);
   });
 
-  it('when the page was sent', async () => {
+  it(threat('L4', 'when the page was sent'), async () => {
     const loopback = await start();
     await honest(loopback);
     await expect(fetch(loopback.redirectUri)).rejects.toThrow();
   });
 
-  it('soon after, when nobody asks for the page', async () => {
+  it(threat('L4', 'soon after, when nobody asks for the page'), async () => {
     const loopback = await start({ patienceMs: 300 });
     const socket = connect(portOf(loopback), '127.0.0.1');
     socket.write(
@@ -71,7 +72,7 @@ describe('L4: listening ends', () => {
     await expect(fetch(loopback.redirectUri)).rejects.toThrow();
   });
 
-  it('at once, when the tab was closed during the exchange', async () => {
+  it(threat('L4', 'at once, when the tab was closed during the exchange'), async () => {
     const loopback = await start();
     const socket = connect(portOf(loopback), '127.0.0.1');
     socket.write(
@@ -83,7 +84,7 @@ describe('L4: listening ends', () => {
     await expect(fetch(loopback.redirectUri)).rejects.toThrow();
   });
 
-  it('at once on close, with idle sockets open', async () => {
+  it(threat('L4', 'at once on close, with idle sockets open'), async () => {
     const loopback = await start();
     const socket = connect(portOf(loopback), '127.0.0.1');
     await new Promise((resolve) => socket.once('connect', resolve));
@@ -93,8 +94,8 @@ describe('L4: listening ends', () => {
   });
 });
 
-describe('L5: floods', () => {
-  it('60 silent sockets and a 200 KB request line, then the honest one succeeds', async () => {
+describe('floods', () => {
+  it(threat('L5', '60 silent sockets and a 200 KB request line, then the honest one succeeds'), async () => {
     const loopback = await start();
     const port = portOf(loopback);
     const sockets: Socket[] = [];
@@ -115,7 +116,7 @@ describe('L5: floods', () => {
     for (const socket of sockets) socket.destroy();
   });
 
-  it('a flood does not cut the browser that waits for its page', async () => {
+  it(threat('L5', 'a flood does not cut the browser that waits for its page'), async () => {
     const loopback = await start();
     const page = fetch(`${loopback.redirectUri}?code=good&state=${state}`);
     await loopback.redirect;
@@ -132,17 +133,17 @@ describe('L5: floods', () => {
     for (const socket of sockets) socket.destroy();
   });
 
-  it('a head that is never finished is cut off', async () => {
+  it(threat('L5', 'a head that is never finished is cut off'), async () => {
     const loopback = await start({ patienceMs: 300 });
     const answer = await raw(portOf(loopback), 'GET /callback HTTP/1.1\r\nHost: x\r\n');
     expect(answer).toMatch(/^(HTTP\/1\.1 408 |$)/);
   });
 });
 
-describe('L6: the pages', () => {
+describe('the pages', () => {
   const hostile = '<script>alert(1)</script>"><img src=x onerror=alert(1)>\u202e\u001b[31m';
 
-  it('escape what came from outside, and forbid everything by policy', async () => {
+  it(threat('L6', 'escape what came from outside, and forbid everything by policy'), async () => {
     const loopback = await start();
     const page = fetch(`${loopback.redirectUri}?code=good&state=${state}`);
     await loopback.redirect;
@@ -160,7 +161,7 @@ describe('L6: the pages', () => {
     expect(header('x-content-type-options')).toBe('nosniff');
   });
 
-  it('escape a hostile name and server', async () => {
+  it(threat('L6', 'escape a hostile name and server'), async () => {
     const loopback = await start();
     const page = fetch(`${loopback.redirectUri}?code=good&state=${state}`);
     await loopback.redirect;

@@ -1,6 +1,7 @@
 import { connect, createServer } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { type Loopback, openLoopback } from '../../../src/auth/redirect/loopback.ts';
+import { threat } from '../../support/threats.ts';
 import { listen } from './support/http.ts';
 import { refusal } from './support/world.ts';
 
@@ -43,7 +44,7 @@ async function honest(loopback: Loopback): Promise<void> {
   expect(await shown.text()).toContain('You are signed in');
 }
 
-describe('L1: what is not ours gets 404 and changes nothing', () => {
+describe('what is not ours gets 404 and changes nothing', () => {
   const forged: [string, string, RequestInit?][] = [
     ['a code with a wrong state', '/callback?code=evil&state=wrong'],
     ['a code with a state that is a prefix', `/callback?code=evil&state=${state.slice(0, -1)}`],
@@ -60,25 +61,25 @@ describe('L1: what is not ours gets 404 and changes nothing', () => {
     ['the favicon', '/favicon.ico'],
     ['another path', `/callback/more?code=evil&state=${state}`],
     ['the page of the end, too early', '/done'],
-    ['L7: two codes', `/callback?code=evil&code=good&state=${state}`],
-    ['L7: two states', `/callback?code=evil&state=wrong&state=${state}`],
-    ['L7: two issuers', `/callback?code=evil&iss=a&iss=b&state=${state}`],
+    ['two codes', `/callback?code=evil&code=good&state=${state}`],
+    ['two states', `/callback?code=evil&state=wrong&state=${state}`],
+    ['two issuers', `/callback?code=evil&iss=a&iss=b&state=${state}`],
   ];
 
-  it.each(forged)('%s, then the honest one succeeds', async (_name, path, init) => {
+  it.each(forged)(threat(['L1', 'L7'], '%s, then the honest one succeeds'), async (_name, path, init) => {
     const loopback = await start();
     const answer = await fetch(new URL(path, loopback.redirectUri), init);
     expect(answer.status).toBe(404);
     await honest(loopback);
   });
 
-  it('all of them, then the honest one succeeds', async () => {
+  it(threat('L1', 'all of them, then the honest one succeeds'), async () => {
     const loopback = await start();
     await Promise.all(forged.map(([, path, init]) => fetch(new URL(path, loopback.redirectUri), init)));
     await honest(loopback);
   });
 
-  it('after the first valid redirect others get 404', async () => {
+  it(threat(['L1', 'L4'], 'after the first valid redirect others get 404'), async () => {
     const loopback = await start();
     const first = fetch(`${loopback.redirectUri}?code=first&state=${state}`);
     await loopback.redirect;
@@ -90,13 +91,13 @@ describe('L1: what is not ours gets 404 and changes nothing', () => {
   });
 });
 
-describe('L2: the Host must be ours', () => {
+describe('the Host must be ours', () => {
   it.each([
     ['another name', (port: number) => `Host: evil.example:${port}`],
     ['localhost', (port: number) => `Host: localhost:${port}`],
     ['without the port', () => 'Host: 127.0.0.1'],
     ['two of them', (port: number) => `Host: 127.0.0.1:${port}\r\nHost: evil.example`],
-  ])('%s', async (_name, host) => {
+  ])(threat('L2', '%s'), async (_name, host) => {
     const loopback = await start();
     const port = portOf(loopback);
     const path = `/callback?code=evil&state=${state}`;
@@ -105,7 +106,7 @@ describe('L2: the Host must be ours', () => {
     await honest(loopback);
   });
 
-  it('a whole URL as the target', async () => {
+  it(threat('L2', 'a whole URL as the target'), async () => {
     const loopback = await start();
     const port = portOf(loopback);
     const target = `http://evil.example/callback?code=evil&state=${state}`;
@@ -118,8 +119,8 @@ describe('L2: the Host must be ours', () => {
   });
 });
 
-describe('L3: the port', () => {
-  it('a fixed port that is taken is an error that names the flag', async () => {
+describe('the port', () => {
+  it(threat('L3', 'a fixed port that is taken is an error that names the flag'), async () => {
     const other = await listen(() => {});
     const error = await refusal(openLoopback({ host: '127.0.0.1', port: other.port, state }));
     expect(error.code).toBe('port_taken');
@@ -127,7 +128,7 @@ describe('L3: the port', () => {
     await other.close();
   });
 
-  it('localhost: nobody else can have the other address of the same port', async () => {
+  it(threat('L3', 'localhost: nobody else can have the other address of the same port'), async () => {
     const loopback = await start({ host: 'localhost' });
     const port = portOf(loopback);
     const squatter = createServer();

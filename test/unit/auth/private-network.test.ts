@@ -3,12 +3,13 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { createNetworkGuard } from '../../../src/auth/discovery/private-network.ts';
 import { createReach, exchangeWith } from '../../../src/auth/discovery/reach.ts';
 import { createHttpClient } from '../../../src/lib/http.ts';
+import { threat } from '../../support/threats.ts';
 import { listen } from './support/http.ts';
 import { refusal } from './support/world.ts';
 
 afterEach(() => vi.restoreAllMocks());
 
-describe('C8: addresses named by metadata', () => {
+describe('addresses named by metadata', () => {
   const server = (href: string) => new URL(href);
   const isPublic = async () => ['203.0.113.7', '2606:4700::1'];
   const isInternal = async () => ['10.0.0.5'];
@@ -26,7 +27,7 @@ describe('C8: addresses named by metadata', () => {
     'https://2130706433/',
     'https://localhost./',
     'https://auth.localhost/',
-  ])('a public server may not send us to %s', async (target) => {
+  ])(threat('C8', 'a public server may not send us to %s'), async (target) => {
     const guard = createNetworkGuard(server('https://mcp.example.com/mcp'), false, isPublic);
     const error = await refusal(guard.check(new URL(target)));
     expect(error.code).toBe('insecure_url');
@@ -36,13 +37,13 @@ describe('C8: addresses named by metadata', () => {
   it.each<[string, string[]]>([
     ['a private address beside its public one', ['203.0.113.7', '10.0.0.5']],
     ['a loopback address beside its public one', ['::1', '203.0.113.7']],
-  ])('a public server does not become an internal one by %s', async (_name, addresses) => {
+  ])(threat('C8', 'a public server does not become an internal one by %s'), async (_name, addresses) => {
     const guard = createNetworkGuard(server('https://mcp.example.com/'), false, async () => addresses);
     const error = await refusal(guard.check(new URL('https://10.0.0.1/')));
     expect(error.code).toBe('insecure_url');
   });
 
-  it('nor by another address once we have been at its public one', async () => {
+  it(threat('C8', 'nor by another address once we have been at its public one'), async () => {
     const answers = [['203.0.113.7'], ['10.0.0.5']];
     vi.spyOn(dns, 'lookup').mockImplementation(((_host: string, _options: unknown, done: never) => {
       const all = (answers.shift() ?? []).map((address) => ({ address, family: 4 }));
@@ -79,7 +80,7 @@ describe('C8: addresses named by metadata', () => {
     'https://[fe80::1]/',
     'https://[64:ff9b::a9fe:a9fe]/',
     'https://[::ffff:169.254.169.254]/',
-  ])('link-local never: %s', async (target) => {
+  ])(threat('C8', 'link-local never: %s'), async (target) => {
     const error = await refusal(
       createNetworkGuard(server('http://127.0.0.1:3001/'), true).check(new URL(target)),
     );
@@ -87,7 +88,7 @@ describe('C8: addresses named by metadata', () => {
     expect(error.hint).toBeUndefined();
   });
 
-  it('decides on the address that a name resolves to: nothing is sent', async () => {
+  it(threat('C8', 'decides on the address that a name resolves to: nothing is sent'), async () => {
     const hits: string[] = [];
     const internal = await listen((request, response) => {
       hits.push(request.url ?? '');

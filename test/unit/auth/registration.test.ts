@@ -1,6 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { threat } from '../../support/threats.ts';
 import { listen } from './support/http.ts';
 import { reply, replyJson, startIssuer } from './support/issuer.ts';
 import { createWorld, refusal, type World } from './support/world.ts';
@@ -82,7 +83,7 @@ describe('dynamic registration', () => {
     expect((await refusal(world.login(world.process()))).code).toBe('issuer_unreachable');
   });
 
-  it('C20: changed redirect URIs in the answer count for nothing; status 200 is fine', async () => {
+  it(threat('C20', 'changed redirect URIs in the answer count for nothing; status 200 is fine'), async () => {
     world.issuer.behaviour.register = () =>
       replyJson(200, { client_id: 'given', redirect_uris: ['https://evil.example/'], scope: 'admin' });
     await world.login(world.process());
@@ -94,8 +95,8 @@ describe('dynamic registration', () => {
     ['no client id', {}],
     ['an empty one', { client_id: '' }],
     ['a huge one', { client_id: 'x'.repeat(3000) }],
-    ['C18: one with a line break', { client_id: 'x\r\n&scope=admin' }],
-  ])('C20: %s is refused', async (_name, answer) => {
+    ['one with a line break', { client_id: 'x\r\n&scope=admin' }],
+  ])(threat(['C18', 'C20'], '%s is refused'), async (_name, answer) => {
     world.issuer.behaviour.register = () => replyJson(201, answer);
     const edges = world.process();
     expect((await refusal(world.login(edges))).code).toBe('registration_failed');
@@ -133,7 +134,7 @@ describe('dynamic registration', () => {
     expect(headers.authorization).toBe(`Basic ${Buffer.from('given:basic').toString('base64')}`);
   });
 
-  it('registrations are kept by issuer', async () => {
+  it(threat('C20', 'registrations are kept by issuer'), async () => {
     await world.login(world.process());
     const other = world.keep(await startIssuer());
     world.resource.behaviour.metadata = (it) => ({ ...it, authorization_servers: [other.issuer] });

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { covers } from '../../../src/auth/discovery/resource-metadata.ts';
+import { threat } from '../../support/threats.ts';
 import { createWorld, refusal, type World } from './support/world.ts';
 
 let world: World;
@@ -8,7 +9,7 @@ beforeEach(async () => {
 });
 afterEach(() => world.close());
 
-describe('C2: resource metadata of another resource', () => {
+describe('resource metadata of another resource', () => {
   it.each([
     ['another host', 'https://evil.example/mcp'],
     ['another port', 'http://127.0.0.1:1/mcp'],
@@ -20,7 +21,7 @@ describe('C2: resource metadata of another resource', () => {
     ['missing', undefined],
     ['no URL', 'mcp'],
     ['not a string', 7],
-  ])('%s is refused', async (_name, resource) => {
+  ])(threat('C2', '%s is refused'), async (_name, resource) => {
     const claimed =
       typeof resource === 'string' && resource.startsWith('/') ? world.resource.origin + resource : resource;
     world.resource.behaviour.metadata = (it) => ({ ...it, resource: claimed });
@@ -40,7 +41,7 @@ describe('C2: resource metadata of another resource', () => {
     ['http://a.example/x', 'https://a.example/x', false],
     ['https://a.example/x?t=1', 'https://a.example/x?t=1', true],
     ['https://a.example/x?t=1', 'https://a.example/x?t=2', false],
-  ])('%s for %s: %s', (resource, server, expected) => {
+  ])(threat('C2', '%s for %s: %s'), (resource, server, expected) => {
     expect(covers(resource, new URL(server))).toBe(expected);
   });
 });

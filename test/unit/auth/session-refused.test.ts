@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createSession } from '../../../src/auth/session.ts';
 import { openTokenStore } from '../../../src/auth/tokens/token-store.ts';
+import { threat } from '../../support/threats.ts';
 import { reply, replyJson } from './support/issuer.ts';
 import { createWorld, type Process, refusal, type World } from './support/world.ts';
 
@@ -120,7 +121,7 @@ describe('a refresh that fails for now', () => {
     expect(await stored()).toMatchObject({ dead: false });
   });
 
-  it('C9: a redirect of the token endpoint is not followed', async () => {
+  it(threat('C9', 'a redirect of the token endpoint is not followed'), async () => {
     world.issuer.behaviour.token = () => reply(307, '', { location: `${world.resource.origin}/evil` });
     const one = session();
     expect((await refusal(one.renew(await one.current()))).code).toBe('remote_error');

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createSession } from '../../../src/auth/session.ts';
 import { openTokenStore } from '../../../src/auth/tokens/token-store.ts';
 import { AppError } from '../../../src/lib/errors.ts';
+import { threat } from '../../support/threats.ts';
 import { replyJson } from './support/issuer.ts';
 import { createWorld, type Process, refusal, type World } from './support/world.ts';
 
@@ -34,7 +35,7 @@ describe('renewal after a 401', () => {
     expect(world.shared.vaultCalls.map((call) => call.split(' ')[0])).toEqual(['load', 'save']);
   });
 
-  it('S5: one refresh for 20 processes that find it revoked together', async () => {
+  it(threat('S5', 'one refresh for 20 processes that find it revoked together'), async () => {
     const all = Array.from({ length: 20 }, () => session());
     const rejected = await Promise.all(all.map((one) => one.current()));
     const tokens = await Promise.all(all.map((one, i) => one.renew(rejected[i])));
@@ -43,7 +44,7 @@ describe('renewal after a 401', () => {
     expect(world.issuer.reused()).toBe(false);
   });
 
-  it('S5: one refresh for 20 processes that find it expired together', async () => {
+  it(threat('S5', 'one refresh for 20 processes that find it expired together'), async () => {
     const all = Array.from({ length: 20 }, () => session());
     await Promise.all(all.map((one) => one.current()));
     pass(hour);
@@ -92,30 +93,36 @@ describe('renewal after a 401', () => {
     expect(after?.lifetimeMs).toBeUndefined();
   });
 
-  it('asks no metadata again, and only the issuer that gave the token', async () => {
+  it(threat('C21', 'asks no metadata again, and only the issuer that gave the token'), async () => {
     world.issuer.behaviour.metadata = () => ({ issuer: 'https://evil.example' });
     const one = session();
     await one.renew(await one.current());
     expect(world.issuer.seen.map(({ path }) => path)).toEqual(['/oidc/token']);
   });
 
-  it('C19: a server that refuses every token makes us renew a bounded number of times, and we say so', async () => {
-    const one = session();
-    let error: AppError | undefined;
-    for (let i = 0; i < 50 && !error; i++) {
-      const token = await one.current();
-      await one.renew(token).catch((thrown: AppError) => {
-        error = thrown;
-      });
-    }
-    expect(error?.code).toBe('token_rejected');
-    expect(world.issuer.refreshes()).toBeLessThan(8);
-    const before = world.issuer.refreshes();
-    for (let i = 0; i < 20; i++) await refusal(one.renew(await one.current()));
-    expect(world.issuer.refreshes()).toBe(before);
-  });
+  it(
+    threat(
+      'C19',
+      'a server that refuses every token makes us renew a bounded number of times, and we say so',
+    ),
+    async () => {
+      const one = session();
+      let error: AppError | undefined;
+      for (let i = 0; i < 50 && !error; i++) {
+        const token = await one.current();
+        await one.renew(token).catch((thrown: AppError) => {
+          error = thrown;
+        });
+      }
+      expect(error?.code).toBe('token_rejected');
+      expect(world.issuer.refreshes()).toBeLessThan(8);
+      const before = world.issuer.refreshes();
+      for (let i = 0; i < 20; i++) await refusal(one.renew(await one.current()));
+      expect(world.issuer.refreshes()).toBe(before);
+    },
+  );
 
-  it('C19: the same with 20 calls at a time', async () => {
+  it(threat('C19', 'the same with 20 calls at a time'), async () => {
     const one = session();
     const codes = new Set<string>();
     for (let i = 0; i < 30; i++) {

@@ -3,6 +3,7 @@ import { createSession } from '../../../src/auth/session.ts';
 import { openTokenStore } from '../../../src/auth/tokens/token-store.ts';
 import { AppError } from '../../../src/lib/errors.ts';
 import { Secret } from '../../../src/lib/secret.ts';
+import { threat } from '../../support/threats.ts';
 import { reply } from './support/issuer.ts';
 import { createWorld, type Process, refusal, type World } from './support/world.ts';
 
@@ -92,12 +93,15 @@ describe('renewal by the clock', () => {
     expect((await one.current())?.equals(first)).toBe(true);
   });
 
-  it.each([0, -1, 'abc', Number.NaN, null])('C19: expires_in %s is an unknown lifetime', async (value) => {
-    world.issuer.behaviour.grant = (answer) => ({ ...answer, expires_in: value });
-    expect(await world.login(world.process())).toMatchObject({ expiresAt: undefined });
-  });
+  it.each([0, -1, 'abc', Number.NaN, null])(
+    threat('C19', 'expires_in %s is an unknown lifetime'),
+    async (value) => {
+      world.issuer.behaviour.grant = (answer) => ({ ...answer, expires_in: value });
+      expect(await world.login(world.process())).toMatchObject({ expiresAt: undefined });
+    },
+  );
 
-  it('C19: 1e20 seconds are a year', async () => {
+  it(threat('C19', '1e20 seconds are a year'), async () => {
     world.issuer.behaviour.grant = (answer) => ({ ...answer, expires_in: 1e20 });
     await world.login(world.process());
     expect((await stored())?.lifetimeMs).toBe(365 * 24 * hour);

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { threat } from '../../support/threats.ts';
 import { createTokens, startClient, type TestClient, until } from './support/client.ts';
 import { type FakeRemote, type Json, politely, startRemote } from './support/remote.ts';
 
@@ -87,7 +88,7 @@ describe.each(['http', 'sse'] as const)('faults over %s', (kind) => {
     expect(tokens.renewals).toBe(1);
   });
 
-  test('a server that refuses the fresh token too is not asked for ever', async () => {
+  test(threat('C19', 'a server that refuses the fresh token too is not asked for ever'), async () => {
     await client.close();
     const tokens = createTokens('old');
     client = startClient(remote.url, { tokens });
@@ -113,13 +114,16 @@ describe.each(['http', 'sse'] as const)('faults over %s', (kind) => {
     expect(isError(answer)).toBe(true);
   });
 
-  test('403 whose scopes are our token: it does not get into the answer or the log', async () => {
-    await client.initialize();
-    onceOnCall(403, { 'www-authenticate': 'Bearer error="insufficient_scope", scope="a token-1 b"' });
-    const answer = await client.call();
-    expect(isError(answer)).toBe(true);
-    expect(JSON.stringify(answer) + client.log.join('')).not.toContain('token-1');
-  });
+  test(
+    threat('S3', '403 whose scopes are our token: it does not get into the answer or the log'),
+    async () => {
+      await client.initialize();
+      onceOnCall(403, { 'www-authenticate': 'Bearer error="insufficient_scope", scope="a token-1 b"' });
+      const answer = await client.call();
+      expect(isError(answer)).toBe(true);
+      expect(JSON.stringify(answer) + client.log.join('')).not.toContain('token-1');
+    },
+  );
 
   test('403 without a challenge: an answer, neither a sign-in nor a second try', async () => {
     await client.initialize();
@@ -166,19 +170,22 @@ describe.each(['http', 'sse'] as const)('faults over %s', (kind) => {
     expect(remote.received.at(-1)?.headers.authorization).toBe('Bearer token-1');
   });
 
-  test('a redirect to another origin is refused: neither token nor arguments get there', async () => {
-    await client.initialize();
-    const evil = await startRemote('http');
-    onceOnCall(307, { location: evil.url.href });
-    const answer = await client.call({ secret: 1 });
-    expect(isError(answer)).toBe(true);
-    expect(textOf(answer)).toContain(evil.url.origin);
-    expect(textOf(answer)).toContain(remote.url.host);
-    expect(evil.received).toEqual([]);
-    await evil.stop();
-  });
+  test(
+    threat('C10', 'a redirect to another origin is refused: neither token nor arguments get there'),
+    async () => {
+      await client.initialize();
+      const evil = await startRemote('http');
+      onceOnCall(307, { location: evil.url.href });
+      const answer = await client.call({ secret: 1 });
+      expect(isError(answer)).toBe(true);
+      expect(textOf(answer)).toContain(evil.url.origin);
+      expect(textOf(answer)).toContain(remote.url.host);
+      expect(evil.received).toEqual([]);
+      await evil.stop();
+    },
+  );
 
-  test('a redirect to itself ends', async () => {
+  test(threat('C19', 'a redirect to itself ends'), async () => {
     await client.initialize();
     remote.gate = (request, response) => {
       if (remote.received.at(-1)?.json.method !== 'tools/call') return false;
@@ -189,7 +196,7 @@ describe.each(['http', 'sse'] as const)('faults over %s', (kind) => {
     expect(remote.sent('tools/call')).toHaveLength(6);
   });
 
-  test('a message over the limit ends that call only', async () => {
+  test(threat('C14', 'a message over the limit ends that call only'), async () => {
     await client.close();
     client = startClient(remote.url, { settings: { maxMessageBytes: 100_000 } });
     await client.initialize();
@@ -292,7 +299,7 @@ describe('HTTP+SSE only', () => {
     '//127.0.0.1:1/messages',
     'javascript:alert(1)',
     'https://user@127.0.0.1/messages',
-  ])('an endpoint event that names %s ends the connection', async (endpoint) => {
+  ])(threat('C11', 'an endpoint event that names %s ends the connection'), async (endpoint) => {
     await client.close();
     remote.gate = (request, response) => {
       if (request.method !== 'GET') return false;

@@ -2,6 +2,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { kindsToTry } from '../../../src/bridge/remote/detect.ts';
+import { threat } from '../../support/threats.ts';
 import { memoryStore, startClient, type TestClient, until } from './support/client.ts';
 import { type FakeRemote, type Json, politely, startRemote } from './support/remote.ts';
 
@@ -134,7 +135,7 @@ describe('Streamable HTTP', () => {
     expect(await client.call()).toMatchObject({ error: { code: -32000, message: 'Bad Request: no' } });
   });
 
-  test('a session id that no header can carry is not used', async () => {
+  test(threat('C18', 'a session id that no header can carry is not used'), async () => {
     remote.onMessage = (message, reply) => {
       if (message.method === 'initialize') reply.response.setHeader('mcp-session-id', 'with space');
       politely(message, {

@@ -15,6 +15,7 @@ import { retryAfterMs } from '../../../src/bridge/remote/retry-after.ts';
 import { createRequests, type NewRequest } from '../../../src/bridge/requests.ts';
 import { nextStep } from '../../../src/bridge/resend.ts';
 import { AppError, errorCodes } from '../../../src/lib/errors.ts';
+import { threat } from '../../support/threats.ts';
 
 describe('messages', () => {
   test.each([
@@ -128,25 +129,28 @@ describe('event streams', () => {
     );
   });
 
-  test('an event over the limit is marked with its ends, and the next one comes through', () => {
-    const message = (size: number, id: number) => `data: {"result":"${'x'.repeat(size)}","id":${id}}\n\n`;
-    const bytes = Buffer.from(message(10, 1) + message(5000, 2) + message(20, 3));
-    for (const step of [7, 64, 1000]) {
-      const limit = createEventLimit(500);
-      const seen: unknown[] = [];
-      const parser = createEventParser(({ type, data }) => {
-        const fragment = oversized(type, data, 500);
-        seen.push(
-          fragment ? `too large: ${idOfFragment(fragment)}` : (JSON.parse(data) as { id: number }).id,
-        );
-      });
-      for (let at = 0; at < bytes.length; at += step)
-        parser.feed(limit(bytes.subarray(at, at + step)).toString());
-      expect(seen).toEqual([1, 'too large: 2', 3]);
-    }
-  });
+  test(
+    threat('C14', 'an event over the limit is marked with its ends, and the next one comes through'),
+    () => {
+      const message = (size: number, id: number) => `data: {"result":"${'x'.repeat(size)}","id":${id}}\n\n`;
+      const bytes = Buffer.from(message(10, 1) + message(5000, 2) + message(20, 3));
+      for (const step of [7, 64, 1000]) {
+        const limit = createEventLimit(500);
+        const seen: unknown[] = [];
+        const parser = createEventParser(({ type, data }) => {
+          const fragment = oversized(type, data, 500);
+          seen.push(
+            fragment ? `too large: ${idOfFragment(fragment)}` : (JSON.parse(data) as { id: number }).id,
+          );
+        });
+        for (let at = 0; at < bytes.length; at += step)
+          parser.feed(limit(bytes.subarray(at, at + step)).toString());
+        expect(seen).toEqual([1, 'too large: 2', 3]);
+      }
+    },
+  );
 
-  test('what is kept of an endless event is bounded', () => {
+  test(threat('C14', 'what is kept of an endless event is bounded'), () => {
     const limit = createEventLimit(100_000);
     let passed = 0;
     for (let i = 0; i < 1000; i++) passed += limit(Buffer.alloc(65_536, 'x')).length;
@@ -311,7 +315,7 @@ describe('the table of requests', () => {
 
 describe('errors', () => {
   test.each(errorCodes.map((code) => [code]))(
-    '%s has a JSON-RPC code, a sentence and the next step',
+    threat('C17', '%s has a JSON-RPC code, a sentence and the next step'),
     (code) => {
       const line = JSON.parse(
         errorLine('1', new AppError(code, 'what happened\u001b[31m', { hint: 'type this' })),

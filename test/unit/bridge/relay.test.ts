@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { threat } from '../../support/threats.ts';
 import { startClient, type TestClient, until } from './support/client.ts';
 import { type FakeRemote, type Json, politely, startRemote } from './support/remote.ts';
 
@@ -206,7 +207,7 @@ describe.each(['http', 'sse'] as const)('the relay over %s', (kind) => {
     await client.message(({ params }) => params?.data === 'after');
   });
 
-  test('brackets without end harm nobody: in a batch, in a list, in an answer', async () => {
+  test(threat('C16', 'brackets without end harm nobody: in a batch, in a list, in an answer'), async () => {
     const deep = `${'['.repeat(100_000)}${']'.repeat(100_000)}`;
     remote.onMessage = ({ id, method }, reply) => {
       if (method === 'tools/list') {

@@ -1,5 +1,6 @@
 import { PassThrough } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { threat } from '../../support/threats.ts';
 import { startClient, type TestClient, until } from './support/client.ts';
 import { type FakeRemote, politely, startRemote } from './support/remote.ts';
 
@@ -141,7 +142,7 @@ describe('the end', () => {
 
 describe('back-pressure', () => {
   test.each(['http', 'sse'] as const)(
-    'a client that does not read stops the remote over %s, and loses nothing',
+    threat('C15', 'a client that does not read stops the remote over %s, and loses nothing'),
     async (kind) => {
       const flood = await startRemote(kind);
       const output = new PassThrough({ highWaterMark: 16_384 });

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import type { Context } from '../../../src/cli/context.ts';
 import { renderError } from '../../../src/cli/render-error.ts';
 import { AppError } from '../../../src/lib/errors.ts';
+import { threat } from '../../support/threats.ts';
 
 function rendered(thrown: unknown): string[] {
   const said: string[] = [];
@@ -10,7 +11,7 @@ function rendered(thrown: unknown): string[] {
   return said;
 }
 
-test('the trace at debug level is fit for a terminal, whatever a cause quotes', () => {
+test(threat('C17', 'the trace at debug level is fit for a terminal, whatever a cause quotes'), () => {
   const cause = new SyntaxError('Unexpected token in "\u001b]0;owned\u0007\u009b2J\u202e"');
   const said = rendered(new AppError('remote_error', 'it went wrong', { cause }));
   expect(said.join('\n')).toContain('Unexpected token');

@@ -4,6 +4,7 @@ import { commonOptions } from '../../../src/cli/settings/common.ts';
 import { type OptionTable, readArguments, resolve } from '../../../src/cli/settings/resolve.ts';
 import { serverOptions, serverSettings } from '../../../src/cli/settings/server.ts';
 import { AppError } from '../../../src/lib/errors.ts';
+import { threat } from '../../support/threats.ts';
 
 const client = { ...commonOptions, ...remoteOptions, ...signInOptions, ...storeOptions };
 
@@ -56,7 +57,7 @@ describe('one clear line for each mistake', () => {
     expect(error.message).toMatch(message);
     if (hint) expect(error.hint).toMatch(hint);
   });
-  test('a password in a URL is not repeated', () => {
+  test(threat('S3', 'a password in a URL is not repeated'), () => {
     expect(
       thrown(() => values(serverOptions, ['--issuer', 'https://u:hunter2@a.example'])).message,
     ).not.toContain('hunter2');
@@ -73,7 +74,7 @@ describe('one clear line for each mistake', () => {
 });
 
 describe('headers', () => {
-  test('a literal Authorization is refused: it would show in the process list', () => {
+  test(threat('S2', 'a literal Authorization is refused: it would show in the process list'), () => {
     const error = thrown(() => values(client, ['--header', 'Authorization: Bearer abcdef']));
     expect(error.message).not.toContain('abcdef');
     expect(error.hint).toContain('MCP_WHOAMI_TOKEN');

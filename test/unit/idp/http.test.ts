@@ -2,6 +2,7 @@ import { request as httpRequest } from 'node:http';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { openDemoProvider } from '../../../src/idp/provider.ts';
 import { silentLog } from '../../../src/lib/log.ts';
+import { threat } from '../../support/threats.ts';
 import { openWorld, register, type World } from './support.ts';
 
 const printed: unknown[][] = [];
@@ -73,7 +74,7 @@ describe('whom it lets in', () => {
         .end();
     });
 
-  it('its own host, no other', async () => {
+  it(threat('R20', 'its own host, no other'), async () => {
     const { host, port } = new URL(origin());
     expect(await statusFor(host)).toBe(200);
     for (const other of ['evil.example', `evil.example:${port}`, `localhost:${port}`, '127.0.0.1', 'x']) {
@@ -128,7 +129,7 @@ describe('whom it lets in', () => {
 });
 
 describe('starting and ending', () => {
-  it('refuses an address that is not loopback', async () => {
+  it(threat('R20', 'refuses an address that is not loopback'), async () => {
     const opened = openDemoProvider({
       host: '0.0.0.0',
       port: 0,

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createCookieJar } from '../../../src/idp/cookies.ts';
 import { headingOf, parseForms } from '../../../src/idp/forms.ts';
 import { visitAsDemoUser } from '../../../src/idp/visitor.ts';
+import { threat } from '../../support/threats.ts';
 import { allScopes, openWorld, register, request, resource, type World } from './support.ts';
 
 let world: World;
@@ -85,29 +86,32 @@ describe('the sign-in and consent pages', () => {
     expect(await browser.press('decision', 'allow')).toBe('-> code');
   });
 
-  it('carry a strict policy that still lets the form lead back to the application', async () => {
-    const { url } = await start();
-    const browser = openBrowser();
-    await browser.go(url);
-    const policy = browser.header('content-security-policy');
-    const nonce = /style-src 'nonce-([^']+)'/.exec(policy)?.[1] ?? 'none';
-    expect(policy).toBe(
-      `default-src 'none'; style-src 'nonce-${nonce}'; form-action 'self' ${new URL(world.redirects.uri).origin}; frame-ancestors 'none'; base-uri 'none'`,
-    );
-    expect(browser.html()).toContain(`<style nonce="${nonce}">`);
-    expect(browser.html()).not.toMatch(/<script|https?:\/\/(?!127\.0\.0\.1|localhost)|style="|\bon\w+="/);
-    expect(browser.header('x-frame-options')).toBe('DENY');
-    expect(browser.header('x-content-type-options')).toBe('nosniff');
-    expect(browser.header('referrer-policy')).toBe('no-referrer');
-    expect(browser.header('cache-control')).toBe('no-store');
-  });
+  it(
+    threat('R20', 'carry a strict policy that still lets the form lead back to the application'),
+    async () => {
+      const { url } = await start();
+      const browser = openBrowser();
+      await browser.go(url);
+      const policy = browser.header('content-security-policy');
+      const nonce = /style-src 'nonce-([^']+)'/.exec(policy)?.[1] ?? 'none';
+      expect(policy).toBe(
+        `default-src 'none'; style-src 'nonce-${nonce}'; form-action 'self' ${new URL(world.redirects.uri).origin}; frame-ancestors 'none'; base-uri 'none'`,
+      );
+      expect(browser.html()).toContain(`<style nonce="${nonce}">`);
+      expect(browser.html()).not.toMatch(/<script|https?:\/\/(?!127\.0\.0\.1|localhost)|style="|\bon\w+="/);
+      expect(browser.header('x-frame-options')).toBe('DENY');
+      expect(browser.header('x-content-type-options')).toBe('nosniff');
+      expect(browser.header('referrer-policy')).toBe('no-referrer');
+      expect(browser.header('cache-control')).toBe('no-store');
+    },
+  );
 
   it('never use a nonce twice', async () => {
     const [one, two] = await Promise.all([fetch(origin()), fetch(origin())]);
     expect(one.headers.get('content-security-policy')).not.toBe(two.headers.get('content-security-policy'));
   });
 
-  it('refuse a form without their token, and go on with it', async () => {
+  it(threat('R20', 'refuse a form without their token, and go on with it'), async () => {
     const { url } = await start();
     const browser = openBrowser();
     await browser.go(url);
@@ -121,7 +125,7 @@ describe('the sign-in and consent pages', () => {
     expect(await browser.press('account', 'alice')).toMatch(/^Allow /);
   });
 
-  it('do not answer without the cookie of the sign-in', async () => {
+  it(threat('R20', 'do not answer without the cookie of the sign-in'), async () => {
     const { url } = await start();
     const entry = await fetch(url, { redirect: 'manual' });
     const stranger = openBrowser();

@@ -2,6 +2,7 @@ import { createRemoteJWKSet, decodeProtectedHeader, jwtVerify } from 'jose';
 import * as oauth from 'openid-client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { visitAsDemoUser } from '../../../src/idp/visitor.ts';
+import { threat } from '../../support/threats.ts';
 import {
   allScopes,
   errorOf,
@@ -145,7 +146,7 @@ describe('what is refused', () => {
   const redirectedError = (answer: Response) =>
     new URL(answer.headers.get('location') ?? '').searchParams.get('error');
 
-  it('a request without PKCE, or with the plain method', async () => {
+  it(threat('R20', 'a request without PKCE, or with the plain method'), async () => {
     const without = await refusal((url) => {
       url.searchParams.delete('code_challenge');
       url.searchParams.delete('code_challenge_method');
@@ -164,7 +165,7 @@ describe('what is refused', () => {
     ['another path', 'http://127.0.0.1:9/other'],
     ['another host', 'http://localhost:9/callback'],
     ['another machine', 'https://evil.example/callback'],
-  ])('a redirect URI that was not registered: %s', async (_what, uri) => {
+  ])(threat('R20', 'a redirect URI that was not registered: %s'), async (_what, uri) => {
     const answer = await refusal((url) => url.searchParams.set('redirect_uri', uri));
     expect(answer.status).toBe(400);
     expect(answer.headers.get('location')).toBeNull();
@@ -179,14 +180,14 @@ describe('what is refused', () => {
     expect(page).not.toContain('<script');
   });
 
-  it('registrations that are too large, or lead to another machine over http', async () => {
+  it(threat('R20', 'registrations that are too large, or lead to another machine over http'), async () => {
     const tooLarge = register(world, { client_name: 'x'.repeat(17_000) });
     expect(await errorOf(tooLarge)).toBe('invalid_client_metadata');
     const plain = register(world, { redirect_uris: ['http://example.com/callback'] });
     expect(await errorOf(plain)).toBe('invalid_redirect_uri');
   });
 
-  it('a code for the second time, and what the first time gave ends', async () => {
+  it(threat('R20', 'a code for the second time, and what the first time gave ends'), async () => {
     const client = await register(world);
     const { url, exchange } = await request(client, { redirect_uri: world.redirects.uri, scope: 'openid' });
     const answer = await visitAsDemoUser(url.href, 'alice');

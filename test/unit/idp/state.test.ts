@@ -8,6 +8,7 @@ import { loadKeys } from '../../../src/idp/keys.ts';
 import { openStore } from '../../../src/idp/store.ts';
 import { visitAsDemoUser } from '../../../src/idp/visitor.ts';
 import { createLog, silentLog } from '../../../src/lib/log.ts';
+import { threat } from '../../support/threats.ts';
 import { allScopes, openWorld, register, request, resource } from './support.ts';
 
 let dir: string;
@@ -103,7 +104,7 @@ describe('the store', () => {
     expect((await saved()).models.Session).toEqual({});
   });
 
-  it('keeps at most 1,000 registrations: the oldest that nobody uses goes first', async () => {
+  it(threat('R20', 'keeps at most 1,000 registrations: the oldest that nobody uses goes first'), async () => {
     const store = await openProviderStore(file(), silentLog);
     for (let i = 0; i < 1_000; i++) store.put('Client', `c${i}`, { client_id: `c${i}` });
     store.put('Grant', 'g', { clientId: 'c0' }, 60);

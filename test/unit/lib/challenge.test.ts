@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { bearerChallenge, isScope, parseChallenges } from '../../../src/lib/challenge.ts';
+import { threat } from '../../support/threats.ts';
 
 const plain = (header: string) =>
   parseChallenges(header).map(({ scheme, token68, parameters }) => ({
@@ -54,7 +55,7 @@ describe('parseChallenges', () => {
     );
   });
 
-  it('C16: 64 KB of quotes, commas, backslashes, equals signs: linear time', () => {
+  it(threat('C16', '64 KB of quotes, commas, backslashes, equals signs: linear time'), () => {
     const shapes = [
       '"',
       ',',
@@ -107,7 +108,7 @@ describe('bearerChallenge', () => {
     expect(bearerChallenge('Basic realm="Bearer"')).toBeUndefined();
     expect(bearerChallenge(undefined)).toBeUndefined();
   });
-  it('C18: a scope that is none is dropped', () => {
+  it(threat('C18', 'a scope that is none is dropped'), () => {
     expect(isScope('openid profile')).toBe(true);
     for (const bad of ['', ' a', 'a"b', 'a\\b', 'a\nb', 'é', 'a'.repeat(5000)])
       expect(isScope(bad)).toBe(false);

@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createHttpClient, describeNetworkError } from '../../../src/lib/http.ts';
+import { threat } from '../../support/threats.ts';
 
 const client = createHttpClient({ userAgent: 'test/1' });
 let server: Server;
@@ -44,14 +45,14 @@ test('sends what it is told and says who it is', async () => {
 });
 
 describe('budgets', () => {
-  test.each(['/big', '/endless'])('%s is cut off at the limit', async (path) => {
+  test.each(['/big', '/endless'])(threat('C13', '%s is cut off at the limit'), async (path) => {
     await expect(client.read(at(path), { maxBytes: 1000 })).rejects.toMatchObject({ code: 'too_large' });
   });
-  test.each(['/silent', '/slow-body'])('%s ends at the time limit', async (path) => {
+  test.each(['/silent', '/slow-body'])(threat('C13', '%s ends at the time limit'), async (path) => {
     const read = client.read(at(path), { totalTimeoutMs: 150, headersTimeoutMs: 5000 });
     await expect(read).rejects.toMatchObject({ code: 'timeout' });
   });
-  test('headers have a limit of their own', async () => {
+  test(threat('C13', 'headers have a limit of their own'), async () => {
     await expect(client.open(at('/silent'), { headersTimeoutMs: 100 })).rejects.toMatchObject({
       code: 'timeout',
     });
@@ -61,12 +62,12 @@ describe('budgets', () => {
       code: 'remote_error',
     });
   });
-  test('a compressed answer, not asked for, is refused before it is unpacked', async () => {
+  test(threat('C13', 'a compressed answer, not asked for, is refused before it is unpacked'), async () => {
     await expect(client.read(at('/gzip'))).rejects.toMatchObject({ code: 'remote_error' });
   });
 });
 
-test('a redirect is an answer, not a journey', async () => {
+test(threat('C9', 'a redirect is an answer, not a journey'), async () => {
   expect((await client.read(at('/redirect'))).status).toBe(307);
   expect(afterRedirect).toBe(0);
 });

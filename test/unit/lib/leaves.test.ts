@@ -6,6 +6,7 @@ import { createLog } from '../../../src/lib/log.ts';
 import { Secret } from '../../../src/lib/secret.ts';
 import { display, escapeHtml, nearest } from '../../../src/lib/text.ts';
 import { canonicalResource, isLoopbackHost, secureUrl, wellKnown } from '../../../src/lib/url.ts';
+import { threat } from '../../support/threats.ts';
 
 describe('Secret', () => {
   const secret = new Secret('eyJ-the-token');
@@ -15,7 +16,7 @@ describe('Secret', () => {
     ['JSON', JSON.stringify({ secret, list: [secret] })],
     ['inspect', inspect({ secret, deep: { list: [secret] } }, { depth: 9, showHidden: true })],
     ['an error', String(new Error(`failed with ${secret}`))],
-  ])('prints as [redacted] in %s', (_, text) => {
+  ])(threat('S3', 'prints as [redacted] in %s'), (_, text) => {
     expect(text).toContain('[redacted]');
     expect(text).not.toContain('eyJ');
   });
@@ -34,7 +35,7 @@ describe('display', () => {
     ['C1 controls', 'a\u009b31mb', 'a 31mb'],
     ['bidirectional overrides', 'a\u202egnp.exe\u2066b', 'a gnp.exe b'],
     ['zero width and separators', 'a\u200b\u2028\ufeffb', 'a b'],
-  ])('strips %s', (_, given, shown) => expect(display(given)).toBe(shown));
+  ])(threat('C17', 'strips %s'), (_, given, shown) => expect(display(given)).toBe(shown));
   test('caps the length', () => {
     expect(display('x'.repeat(5000))).toHaveLength(300);
     expect(display('x'.repeat(5000), 10)).toBe('xxxxxxxxx…');
@@ -84,7 +85,7 @@ describe('log', () => {
 });
 
 describe('parseJsonObject', () => {
-  test('drops __proto__ and never inherits', () => {
+  test(threat('C16', 'drops __proto__ and never inherits'), () => {
     const parsed = parseJsonObject('{"a":"1","__proto__":{"token_endpoint":"evil"}}', 'x');
     expect(stringMember(parsed, 'token_endpoint')).toBeUndefined();
     expect(stringMember(parsed, 'toString')).toBeUndefined();
@@ -93,7 +94,7 @@ describe('parseJsonObject', () => {
   test.each(['', '[]', '1', 'null', '{', '<html>'])('refuses %j', (text) => {
     expect(() => parseJsonObject(text, 'https://a.example')).toThrow(AppError);
   });
-  test('refuses two million brackets without recursion', () => {
+  test(threat('C16', 'refuses two million brackets without recursion'), () => {
     expect(() => parseJsonObject('['.repeat(2_000_000), 'x')).toThrow(/too deeply/);
     expect(nestsDeeperThan(`{"a":"${'['.repeat(100)}\\"["}`, 64)).toBe(false);
   });

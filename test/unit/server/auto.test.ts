@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { threat } from '../../support/threats.ts';
 import { call, openWorld, type World } from './support/world.ts';
 
 let world: World;
@@ -16,7 +17,7 @@ test('a JWT of our issuer is judged by its signature, without asking userinfo', 
   expect(world.provider.counts.userinfo).toBe(before);
 });
 
-test('one of another issuer is refused, and nobody is asked', async () => {
+test(threat('R19', 'one of another issuer is refused, and nobody is asked'), async () => {
   const before = { ...world.provider.counts };
   const claims = { iss: 'https://other.example' };
   expect(await status(await world.provider.jwt({ claims }))).toBe(401);

@@ -3,6 +3,7 @@ import { SSEClientTransport } from '@modelcontextprotocol/sdk/client/sse.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import type { Transport } from '@modelcontextprotocol/sdk/shared/transport.js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { threat } from '../../support/threats.ts';
 import { openWorld, type World } from './support/world.ts';
 
 let world: World;
@@ -74,7 +75,7 @@ describe.each(['sse', 'mcp'] as const)("the official SDK's client over /%s", (ki
     }
   });
 
-  test('serves forty users at once, each their own name', async () => {
+  test(threat('R11', 'serves forty users at once, each their own name'), async () => {
     const names = Array.from({ length: 40 }, (_, i) => `user-${i}`);
     const clients = await Promise.all(names.map(async (name) => connect(kind, await world.token(name))));
     const seen = await Promise.all(clients.map(async (client) => (await whoami(client)).claims.sub));

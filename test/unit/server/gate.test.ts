@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { threat } from '../../support/threats.ts';
 import { json } from './support/provider.ts';
 import { call, openWorld, type World } from './support/world.ts';
 
@@ -36,7 +37,7 @@ describe('without a token', () => {
     }
   });
 
-  test('a token in the query alone is never read', async () => {
+  test(threat('R7', 'a token in the query alone is never read'), async () => {
     const token = await world.token();
     const asked = world.provider.counts.userinfo;
     const { answer, challenge } = await challengeOf({}, `/sse?access_token=${token}`);
@@ -62,7 +63,7 @@ describe('with odd credentials', () => {
     ['padding in the middle', 'Bearer a=b'],
     ['a letter beyond ASCII', 'Bearer caf\u00e9'],
     ['more than 8 KiB', `Bearer ${'a'.repeat(8 * 1024 + 1)}`],
-  ])('%s: 401 invalid_token, and nobody is asked', async (_what, authorization) => {
+  ])(threat('R7', '%s: 401 invalid_token, and nobody is asked'), async (_what, authorization) => {
     const asked = { ...world.provider.counts };
     const { answer, challenge } = await challengeOf({ authorization });
     expect(answer.status).toBe(401);
@@ -72,7 +73,7 @@ describe('with odd credentials', () => {
     expect(world.provider.counts).toEqual(asked);
   });
 
-  test('two headers, or a header and a query: 400 invalid_request', async () => {
+  test(threat('R7', 'two headers, or a header and a query: 400 invalid_request'), async () => {
     const token = await world.token();
     const twice = await world.send('GET', '/sse', [
       ['Authorization', `Bearer ${token}`],
@@ -93,7 +94,7 @@ describe('with odd credentials', () => {
     }
   });
 
-  test('a refusal repeats nothing of the token, nor does the log', async () => {
+  test(threat('R21', 'a refusal repeats nothing of the token, nor does the log'), async () => {
     const secret = 'very-secret-value-0123456789';
     const { answer } = await challengeOf({ authorization: `Bearer ${secret}` });
     expect(answer.status).toBe(401);
@@ -110,16 +111,19 @@ describe('scopes', () => {
   const withScope = (scope: unknown, name = 'scope') =>
     world.provider.jwt({ claims: { aud: `${world.origin}/mcp`, scope: undefined, [name]: scope } });
 
-  test('a token without a required scope is 403 that names what is required, and nothing more', async () => {
-    const answer = await world.rpc(await withScope('openid email'), call());
-    expect(answer.status).toBe(403);
-    expect(answer.headers['www-authenticate']).toBe(
-      `Bearer error="insufficient_scope", error_description="The access token lacks a required scope", resource_metadata="${world.origin}/.well-known/oauth-protected-resource/mcp", scope="openid profile"`,
-    );
-    expect(world.log()).toContain('--required-scope');
-  });
+  test(
+    threat('R6', 'a token without a required scope is 403 that names what is required, and nothing more'),
+    async () => {
+      const answer = await world.rpc(await withScope('openid email'), call());
+      expect(answer.status).toBe(403);
+      expect(answer.headers['www-authenticate']).toBe(
+        `Bearer error="insufficient_scope", error_description="The access token lacks a required scope", resource_metadata="${world.origin}/.well-known/oauth-protected-resource/mcp", scope="openid profile"`,
+      );
+      expect(world.log()).toContain('--required-scope');
+    },
+  );
 
-  test('no scope at all: 403', async () => {
+  test(threat('R6', 'no scope at all: 403'), async () => {
     expect((await world.rpc(await withScope(undefined), call())).status).toBe(403);
     expect((await world.rpc(await withScope('openidprofile'), call())).status).toBe(403);
   });

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { threat } from '../../support/threats.ts';
 import { sendRaw } from './support/raw.ts';
 import { call, openWorld, type World } from './support/world.ts';
 
@@ -29,13 +30,16 @@ describe('Host (DNS rebinding)', () => {
     '127.0.0.1.nip.io',
     '',
   ];
-  test.each(foreign)('a request to "%s" is refused with 403 before anything else', async (host) => {
-    for (const path of ['/sse', '/messages', '/mcp', '/unknown', '/.well-known/oauth-protected-resource']) {
-      const answer = await world.send('GET', path, { Host: host, ...bearer() });
-      expect([path, answer.status]).toEqual([path, 403]);
-      expect(answer.json()).toMatchObject({ error: 'forbidden_host' });
-    }
-  });
+  test.each(foreign)(
+    threat('R13', 'a request to "%s" is refused with 403 before anything else'),
+    async (host) => {
+      for (const path of ['/sse', '/messages', '/mcp', '/unknown', '/.well-known/oauth-protected-resource']) {
+        const answer = await world.send('GET', path, { Host: host, ...bearer() });
+        expect([path, answer.status]).toEqual([path, 403]);
+        expect(answer.json()).toMatchObject({ error: 'forbidden_host' });
+      }
+    },
+  );
 
   test('each loopback name with our port is ours, in any case', async () => {
     const { port } = world.server;
@@ -44,7 +48,7 @@ describe('Host (DNS rebinding)', () => {
     }
   });
 
-  test('two Host headers are a bad request, also where no Host is checked', async () => {
+  test(threat('R16', 'two Host headers are a bad request, also where no Host is checked'), async () => {
     const hosts: [string, string][] = [
       ['Host', `127.0.0.1:${world.server.port}`],
       ['hOST', 'evil.example'],
@@ -59,7 +63,7 @@ describe('Host (DNS rebinding)', () => {
     expect((await world.send('POST', '/readyz', { Host: 'pod-7' })).status).toBe(405);
   });
 
-  test('forwarded headers change nothing', async () => {
+  test(threat('R14', 'forwarded headers change nothing'), async () => {
     const forged = {
       'X-Forwarded-Host': 'evil.example',
       X_Forwarded_Host: 'evil.example',
@@ -97,7 +101,7 @@ describe('paths and methods', () => {
     ['DELETE', '/mcp', 'POST, OPTIONS'],
     ['TRACE', '/mcp', 'POST, OPTIONS'],
     ['PATCH', '/mcp', 'POST, OPTIONS'],
-  ])('%s %s with a token is 405 and names what is allowed', async (method, path, allow) => {
+  ])(threat('R16', '%s %s with a token is 405 and names what is allowed'), async (method, path, allow) => {
     const answer = await world.send(method, path, bearer());
     expect(answer.status).toBe(405);
     expect(answer.headers.allow).toBe(allow);
@@ -126,13 +130,16 @@ describe('Origin (cross-site requests)', () => {
     'http://127.0.0.2:6274',
     'ftp://localhost',
   ];
-  test.each(foreign)('%s is refused on every method of every MCP path, token or not', async (origin) => {
-    for (const [method, path] of [...gated, ['OPTIONS', '/mcp'] as const]) {
-      const answer = await world.send(method, path, { Origin: origin, ...bearer() });
-      expect([method, path, answer.status]).toEqual([method, path, 403]);
-      expect(answer.headers).not.toHaveProperty('access-control-allow-origin');
-    }
-  });
+  test.each(foreign)(
+    threat('R13', '%s is refused on every method of every MCP path, token or not'),
+    async (origin) => {
+      for (const [method, path] of [...gated, ['OPTIONS', '/mcp'] as const]) {
+        const answer = await world.send(method, path, { Origin: origin, ...bearer() });
+        expect([method, path, answer.status]).toEqual([method, path, 403]);
+        expect(answer.headers).not.toHaveProperty('access-control-allow-origin');
+      }
+    },
+  );
 
   test.each(['http://localhost:6274', 'http://127.0.0.1:1', 'https://[::1]:9', 'https://app.example'])(
     '%s is let in and may read the answer',
@@ -199,17 +206,17 @@ describe('malformed HTTP', () => {
     ['a length and chunks', 'Content-Length: 5\r\nTransfer-Encoding: chunked\r\n'],
     ['a header without a colon', 'oops\r\n'],
     ['a NUL in a header', 'X-A: b\u0000c\r\n'],
-  ])('%s: 400', async (_what, lines) => {
+  ])(threat('R16', '%s: 400'), async (_what, lines) => {
     const answer = await sendRaw(world.server.port, `POST /mcp HTTP/1.1\r\n${host()}${lines}\r\nhello`);
     expect(answer.status).toBe(400);
   });
 
-  test('a header block over 16 KB is 431', async () => {
+  test(threat('R15', 'a header block over 16 KB is 431'), async () => {
     const answer = await world.send('GET', '/sse', { 'X-Long': 'x'.repeat(20_000) });
     expect(answer.status).toBe(431);
   });
 
-  test('escapes in a path or a Host reach the log harmlessly', async () => {
+  test(threat('R21', 'escapes in a path or a Host reach the log harmlessly'), async () => {
     await world.send('GET', '/sse', { Host: 'a\u001b[2Jb', ...bearer() });
     await world.send('GET', '/sse', { Host: '\u009b31mforged' });
     expect(world.log()).not.toMatch(/[\u001b\u009b]/);

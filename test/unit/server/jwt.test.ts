@@ -1,6 +1,7 @@
 import { createHmac } from 'node:crypto';
 import { exportSPKI, importJWK } from 'jose';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { threat } from '../../support/threats.ts';
 import { type Minted, makeKey, type SigningKey } from './support/provider.ts';
 import { call, openWorld, type World } from './support/world.ts';
 
@@ -50,7 +51,7 @@ describe('accepted', () => {
     ['an expiry 20 s ago, within the skew', { claims: { exp: now() - 20 } }],
     ['a start in 20 s, within the skew', { claims: { nbf: now() + 20, iat: now() + 20 } }],
     ['typ JWT of Keycloak', { header: { typ: 'JWT' }, claims: { typ: 'Bearer', azp: 'c' } }],
-  ] as [string, Minted][])('%s', async (_what, options) => {
+  ] as [string, Minted][])(threat(['R4', 'R5'], '%s'), async (_what, options) => {
     expect(await verdict(await mint(options))).toMatchObject({ status: 200 });
   });
 
@@ -101,34 +102,37 @@ describe('refused with 401 invalid_token', () => {
     ['a logout token', { header: { typ: 'logout+jwt' } }, 'no access token'],
     ['a kid that is nobody', { header: { kid: 'https://evil.example/k' } }, 'signature'],
     ['a kid named __proto__', { header: { kid: '__proto__' } }, 'signature'],
-  ] as [string, Minted, string][])('%s', async (_what, options, why) => {
+  ] as [string, Minted, string][])(threat(['R4', 'R5'], '%s'), async (_what, options, why) => {
     const seen = await verdict(await mint(options));
     expect(seen).toMatchObject({ status: 401 });
     expect(seen.why).toContain(why);
     expect(JSON.parse(seen.body)).toEqual({ error: 'invalid_token', error_description: seen.why });
   });
 
-  test('an ID token whose audience is the client alone, even when that audience was asked for', async () => {
-    const own = await openWorld({
-      provider: world.provider,
-      settings: { verify: 'jwt', audience: 'test-client' },
-    });
-    try {
-      const idToken = await world.provider.jwt({ header: { typ: 'JWT' }, claims: { aud: 'test-client' } });
-      expect((await own.rpc(idToken, call())).status).toBe(401);
-      const proper = await world.provider.jwt({ claims: { aud: 'test-client' } });
-      expect((await own.rpc(proper, call())).status).toBe(200);
-      expect((await own.rpc(await own.token(), call())).status).toBe(401);
-    } finally {
-      await own.close();
-    }
-  });
+  test(
+    threat('R4', 'an ID token whose audience is the client alone, even when that audience was asked for'),
+    async () => {
+      const own = await openWorld({
+        provider: world.provider,
+        settings: { verify: 'jwt', audience: 'test-client' },
+      });
+      try {
+        const idToken = await world.provider.jwt({ header: { typ: 'JWT' }, claims: { aud: 'test-client' } });
+        expect((await own.rpc(idToken, call())).status).toBe(401);
+        const proper = await world.provider.jwt({ claims: { aud: 'test-client' } });
+        expect((await own.rpc(proper, call())).status).toBe(200);
+        expect((await own.rpc(await own.token(), call())).status).toBe(401);
+      } finally {
+        await own.close();
+      }
+    },
+  );
 
-  test('the signature of a stranger, under our key id', async () => {
+  test(threat('R1', 'the signature of a stranger, under our key id'), async () => {
     expect(await verdict(await mint({ key: stranger }))).toMatchObject({ status: 401 });
   });
 
-  test('another payload under a good signature, and a damaged signature', async () => {
+  test(threat('R1', 'another payload under a good signature, and a damaged signature'), async () => {
     const [header, payload = '', signature = ''] = (await mint()).split('.');
     const claims = JSON.parse(Buffer.from(payload, 'base64url').toString()) as Record<string, unknown>;
     expect(await verdict([header, segment({ ...claims, sub: 'admin' }), signature].join('.'))).toMatchObject({
@@ -141,7 +145,7 @@ describe('refused with 401 invalid_token', () => {
     expect(await verdict([header, payload, ''].join('.'))).toMatchObject({ status: 401 });
   });
 
-  test.each(['none', 'None', 'NONE', 'nOnE'])('alg %s', async (alg) => {
+  test.each(['none', 'None', 'NONE', 'nOnE'])(threat('R1', 'alg %s'), async (alg) => {
     const [, payload] = (await mint()).split('.');
     for (const signature of ['', 'AAAA']) {
       const token = `${segment({ alg, typ: 'at+jwt', kid: 'first' })}.${payload}.${signature}`;
@@ -149,7 +153,7 @@ describe('refused with 401 invalid_token', () => {
     }
   });
 
-  test('HS256 with the public key as its secret, in each form, and with none', async () => {
+  test(threat('R1', 'HS256 with the public key as its secret, in each form, and with none'), async () => {
     const jwk = world.provider.keys[0] ?? {};
     const publicKey = await importJWK({ ...jwk, ext: true } as never, 'ES256');
     const pem = await exportSPKI(publicKey as never);
@@ -162,7 +166,7 @@ describe('refused with 401 invalid_token', () => {
     }
   });
 
-  test('an algorithm that is not the one of the key', async () => {
+  test(threat('R1', 'an algorithm that is not the one of the key'), async () => {
     const [, payload, signature] = (await mint()).split('.');
     for (const alg of ['ES384', 'RS256', 'PS256', 'EdDSA', 'ES256K', '', 7, null]) {
       const token = `${segment({ alg, typ: 'at+jwt', kid: 'first' })}.${payload}.${signature}`;
@@ -170,7 +174,7 @@ describe('refused with 401 invalid_token', () => {
     }
   });
 
-  test('critical header parameters', async () => {
+  test(threat('R1', 'critical header parameters'), async () => {
     const [, payload, signature] = (await mint()).split('.');
     for (const crit of [['b64'], ['exp'], []]) {
       const header = { alg: 'ES256', typ: 'at+jwt', kid: 'first', crit, b64: true };
@@ -180,7 +184,7 @@ describe('refused with 401 invalid_token', () => {
     }
   });
 
-  test('a kid that is no string', async () => {
+  test(threat('R2', 'a kid that is no string'), async () => {
     const [, payload, signature] = (await mint()).split('.');
     for (const kid of [1, {}, ['first'], null]) {
       const token = `${segment({ alg: 'ES256', typ: 'at+jwt', kid })}.${payload}.${signature}`;
@@ -188,7 +192,7 @@ describe('refused with 401 invalid_token', () => {
     }
   });
 
-  test('a subject that is no string, and times that are no numbers', async () => {
+  test(threat('R5', 'a subject that is no string, and times that are no numbers'), async () => {
     const key = await makeKey('raw');
     world.provider.keys.push(key.jwk);
     const claims = [
@@ -227,7 +231,7 @@ async function signRaw(key: SigningKey, claims: Record<string, unknown>): Promis
     .sign(key.privateKey);
 }
 
-test('key addresses in the token are never followed', async () => {
+test(threat('R2', 'key addresses in the token are never followed'), async () => {
   let visits = 0;
   const evil = await import('node:http').then(({ createServer }) =>
     createServer((_req, res) => {

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { threat } from '../../support/threats.ts';
 import { until } from '../../support/until.ts';
 import { json, makeKey, openTestProvider, type TestProvider } from './support/provider.ts';
 import { call, openWorld, type World } from './support/world.ts';
@@ -25,14 +26,14 @@ test('the keys are fetched once, before the server is ready', async () => {
   expect(provider.counts.jwks).toBe(1);
 });
 
-test('a new key is found at its first use', async () => {
+test(threat('R3', 'a new key is found at its first use'), async () => {
   const next = await makeKey('second');
   provider.keys = [...provider.keys, next.jwk];
   expect(await status(await mint({ key: next }))).toBe(200);
   expect(provider.counts.jwks).toBe(2);
 });
 
-test('unknown key ids cost one fetch in 30 s, however many come', async () => {
+test(threat('R3', 'unknown key ids cost one fetch in 30 s, however many come'), async () => {
   const strangers = await Promise.all(
     Array.from({ length: 60 }, (_, i) => mint({ header: { kid: `k${i}` } })),
   );
@@ -66,7 +67,7 @@ test('keys older than 10 min are renewed in the background; the old ones serve m
   provider.instead.clear();
 });
 
-test('a key that was removed is gone with the next good answer', async () => {
+test(threat('R3', 'a key that was removed is gone with the next good answer'), async () => {
   const next = await makeKey('second');
   const old = await mint();
   provider.keys = [next.jwk];
@@ -75,7 +76,7 @@ test('a key that was removed is gone with the next good answer', async () => {
   expect(await status(await mint({ key: next }))).toBe(200);
 });
 
-test('old keys serve for 24 h while the provider fails, and no longer', async () => {
+test(threat('R3', 'old keys serve for 24 h while the provider fails, and no longer'), async () => {
   failing();
   world.pass(23 * 60 * minutes);
   expect(await status(await mint())).toBe(200);
@@ -98,7 +99,7 @@ describe('odd key sets', () => {
     }
   });
 
-  test('keys for encryption, symmetric, private and malformed ones are not used', async () => {
+  test(threat('R1', 'keys for encryption, symmetric, private and malformed ones are not used'), async () => {
     const [good, encrypting, misfit] = await Promise.all([
       makeKey('good'),
       makeKey('enc'),

@@ -4,6 +4,7 @@ import { publicAddress } from '../../../src/server/address.ts';
 import { credentialsOf } from '../../../src/server/bearer.ts';
 import { createRejections, networkOf } from '../../../src/server/rejections.ts';
 import { decodeJwt } from '../../../src/server/verify/jwt-text.ts';
+import { threat } from '../../support/threats.ts';
 import { defaults } from './support/world.ts';
 
 describe('the public address', () => {
@@ -42,7 +43,7 @@ describe('the public address', () => {
 });
 
 describe('credentials', () => {
-  test('no header makes it throw, and a token is always of the grammar of RFC 6750', () => {
+  test(threat('R7', 'no header makes it throw, and a token is always of the grammar of RFC 6750'), () => {
     fc.assert(
       fc.property(fc.string(), fc.string(), fc.boolean(), (authorization, query, repeated) => {
         const found = credentialsOf({ authorization }, repeated, query);

@@ -1,5 +1,6 @@
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { threat } from '../../support/threats.ts';
 import { until } from '../../support/until.ts';
 import { sendRaw } from './support/raw.ts';
 import { call, openWorld, type World } from './support/world.ts';
@@ -25,7 +26,7 @@ const large = JSON.stringify({
 
 describe('bodies', () => {
   test.each([5_000_000, 10_000_000_000, 10 ** 15])(
-    'a length of %d is 413 at once, with nothing sent',
+    threat('R15', 'a length of %d is 413 at once, with nothing sent'),
     async (length) => {
       const answer = await post(`${json}Content-Length: ${length}\r\n`);
       expect(answer.status).toBe(413);
@@ -37,7 +38,7 @@ describe('bodies', () => {
     expect((await world.rpc(token, large)).status).toBe(413);
   });
 
-  test('chunks are counted: 413 as soon as they are too many', async () => {
+  test(threat('R15', 'chunks are counted: 413 as soon as they are too many'), async () => {
     const chunk = `10000\r\n${'x'.repeat(65_536)}\r\n`;
     expect((await post(`${json}Transfer-Encoding: chunked\r\n`, chunk.repeat(70))).status).toBe(413);
   });
@@ -47,7 +48,7 @@ describe('bodies', () => {
     expect((await world.rpc(token, message)).status).toBe(200);
   });
 
-  test('without a token the body is not waited for', async () => {
+  test(threat('R15', 'without a token the body is not waited for'), async () => {
     expect((await post(`${json}Content-Length: 1000\r\n`, '', false)).status).toBe(401);
     expect((await world.rpc(undefined, large)).status).toBe(401);
   });
@@ -58,7 +59,7 @@ describe('bodies', () => {
     ['a form', 'Content-Type: application/x-www-form-urlencoded\r\n'],
     ['another charset', 'Content-Type: application/json; charset=utf-16\r\n'],
     ['a lookalike', 'Content-Type: application/jsonx\r\n'],
-  ])('content type %s: 415', async (_what, lines) => {
+  ])(threat('R15', 'content type %s: 415'), async (_what, lines) => {
     const body = JSON.stringify(call());
     expect((await post(`${lines}Content-Length: ${body.length}\r\n`, body)).status).toBe(415);
   });
@@ -104,7 +105,7 @@ describe('bodies', () => {
   });
 });
 
-test('a refused body that never comes does not hold the connection', async () => {
+test(threat('R17', 'a refused body that never comes does not hold the connection'), async () => {
   const closed = (lines: string) =>
     new Promise<string>((resolve) => {
       let text = '';

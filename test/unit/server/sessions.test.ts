@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { silentLog } from '../../../src/lib/log.ts';
 import { createMemorySessions } from '../../../src/server/sessions/memory.ts';
 import type { Session, Sessions, Stream } from '../../../src/server/sessions/sessions.ts';
+import { threat } from '../../support/threats.ts';
 
 const minute = 60_000;
 let now: number;
@@ -40,7 +41,7 @@ function stream(id: string): FakeStream {
 const find = (id: string, user = 'u') => sessions.find(id, user) as Session | undefined;
 
 describe('the life of a session', () => {
-  test('30 minutes without a POST end it; pings do not count as use', () => {
+  test(threat('R18', '30 minutes without a POST end it; pings do not count as use'), () => {
     const [used, pinged] = [stream('used'), stream('pinged')];
     sessions.open(used, 'u', undefined);
     sessions.open(pinged, 'u', undefined);
@@ -113,7 +114,7 @@ describe('the life of a session', () => {
 });
 
 describe('how many', () => {
-  test('50 a user: the one idle longest makes room, and no other user suffers', () => {
+  test(threat('R18', '50 a user: the one idle longest makes room, and no other user suffers'), () => {
     const others = stream('other');
     sessions.open(others, 'other', undefined);
     const own = Array.from({ length: 50 }, (_, i) => stream(`s${i}`));
@@ -129,7 +130,7 @@ describe('how many', () => {
     expect(sessions.size()).toBe(51);
   });
 
-  test('a full server refuses; at their own limit users make room for themselves', () => {
+  test(threat('R18', 'a full server refuses; at their own limit users make room for themselves'), () => {
     sessions = create(true, 50);
     for (let i = 0; i < 50; i++) expect(sessions.open(stream(`s${i}`), 'u', undefined)).toBe(true);
     expect(sessions.open(stream('x'), 'other', undefined)).toBe(false);

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { threat } from '../../support/threats.ts';
 import { until } from '../../support/until.ts';
 import { openStream, type RawStream } from './support/raw.ts';
 import { call, openWorld, type World } from './support/world.ts';
@@ -105,47 +106,56 @@ describe('messages', () => {
 });
 
 describe('a session belongs to the user who opened it', () => {
-  test("bob's token on alice's session: 404, and nothing on her stream", async () => {
-    const [alice, bob] = await Promise.all([world.token('alice'), world.token('bob')]);
-    const stream = await open(alice);
-    const before = messages(stream).length;
-    const answer = await post(stream, bob, call('evil'));
-    expect(answer.status).toBe(404);
-    expect(answer.json().error).toBe('session_not_found');
-    await post(stream, alice, { jsonrpc: '2.0', id: 'after', method: 'ping' });
-    await answered(stream, 'after');
-    expect(messages(stream)).toHaveLength(before + 1);
-    expect(stream.text()).not.toContain('bob');
-  });
+  test(
+    threat(['R10', 'L9'], "bob's token on alice's session, of one client: 404, and nothing on her stream"),
+    async () => {
+      const [alice, bob] = await Promise.all([world.token('alice'), world.token('bob')]);
+      const stream = await open(alice);
+      const before = messages(stream).length;
+      const answer = await post(stream, bob, call('evil'));
+      expect(answer.status).toBe(404);
+      expect(answer.json().error).toBe('session_not_found');
+      await post(stream, alice, { jsonrpc: '2.0', id: 'after', method: 'ping' });
+      await answered(stream, 'after');
+      expect(messages(stream)).toHaveLength(before + 1);
+      expect(stream.text()).not.toContain('bob');
+    },
+  );
 
-  test('the same subject at another issuer is somebody else; a new token of the same user is not', async () => {
-    const alice = await world.token('alice');
-    const stream = await open(alice);
-    const renewed = await world.token('alice');
-    expect(renewed).not.toBe(alice);
-    expect((await post(stream, renewed, call('renewed'))).status).toBe(202);
-    await answered(stream, 'renewed');
-    expect((await post(stream, world.provider.opaque('alice'), call('opaque'))).status).toBe(202);
-    await answered(stream, 'opaque');
-    const { createPrincipal } = await import('../../../src/server/verify/principal.ts');
-    const user = (issuer: string, subject: string) =>
-      createPrincipal(
-        { issuer, subject, clientId: undefined, scopes: [], expiresAt: undefined, claims: {} },
-        true,
-      ).user;
-    expect(user('https://a.example', 'x')).not.toBe(user('https://b.example', 'x'));
-    expect(user('https://a.example","', 'x')).not.toBe(user('https://a.example', '","x'));
-  });
+  test(
+    threat('R10', 'the same subject at another issuer is somebody else; a new token of the same user is not'),
+    async () => {
+      const alice = await world.token('alice');
+      const stream = await open(alice);
+      const renewed = await world.token('alice');
+      expect(renewed).not.toBe(alice);
+      expect((await post(stream, renewed, call('renewed'))).status).toBe(202);
+      await answered(stream, 'renewed');
+      expect((await post(stream, world.provider.opaque('alice'), call('opaque'))).status).toBe(202);
+      await answered(stream, 'opaque');
+      const { createPrincipal } = await import('../../../src/server/verify/principal.ts');
+      const user = (issuer: string, subject: string) =>
+        createPrincipal(
+          { issuer, subject, clientId: undefined, scopes: [], expiresAt: undefined, claims: {} },
+          true,
+        ).user;
+      expect(user('https://a.example', 'x')).not.toBe(user('https://b.example', 'x'));
+      expect(user('https://a.example","', 'x')).not.toBe(user('https://a.example', '","x'));
+    },
+  );
 
-  test('without a token, or with a bad one, nobody learns whether a session exists', async () => {
-    const stream = await open(await world.token());
-    for (const path of [stream.endpoint, '/messages?sessionId=nope', '/messages']) {
-      expect((await world.send('POST', path)).status).toBe(401);
-      expect((await world.send('POST', path, { authorization: 'Bearer nope' })).status).toBe(401);
-    }
-  });
+  test(
+    threat('R10', 'without a token, or with a bad one, nobody learns whether a session exists'),
+    async () => {
+      const stream = await open(await world.token());
+      for (const path of [stream.endpoint, '/messages?sessionId=nope', '/messages']) {
+        expect((await world.send('POST', path)).status).toBe(401);
+        expect((await world.send('POST', path, { authorization: 'Bearer nope' })).status).toBe(401);
+      }
+    },
+  );
 
-  test('guessed ids are 404', async () => {
+  test(threat('R12', 'guessed ids are 404'), async () => {
     const token = await world.token();
     const stream = await open(token);
     const real = stream.endpoint.split('=')[1] ?? '';
@@ -198,7 +208,7 @@ describe('the end of a stream', () => {
     }
   });
 
-  test('a client that does not read is cut off, and the others are not', async () => {
+  test(threat('R17', 'a client that does not read is cut off, and the others are not'), async () => {
     const own = await openWorld({ pingMs: 50 });
     try {
       const lazy = own.provider.opaque('lazy', { long: 'x'.repeat(200_000) });
@@ -217,22 +227,25 @@ describe('the end of a stream', () => {
     }
   });
 
-  test('beyond --max-sessions: 503 with Retry-After; a place that is given up can be taken', async () => {
-    const own = await openWorld({ settings: { maxSessions: 3 } });
-    try {
-      const token = await own.token();
-      const opened = await Promise.all([open(token, own), open(token, own), open(token, own)]);
-      const refused = await own.send('GET', '/sse', { authorization: `Bearer ${token}` });
-      expect(refused.status).toBe(503);
-      expect(refused.headers['retry-after']).toBe('5');
-      opened[0]?.close();
-      await until('a place', 5_000, () => open(token, own).catch(() => undefined));
-    } finally {
-      await own.close();
-    }
-  });
+  test(
+    threat('R18', 'beyond --max-sessions: 503 with Retry-After; a place that is given up can be taken'),
+    async () => {
+      const own = await openWorld({ settings: { maxSessions: 3 } });
+      try {
+        const token = await own.token();
+        const opened = await Promise.all([open(token, own), open(token, own), open(token, own)]);
+        const refused = await own.send('GET', '/sse', { authorization: `Bearer ${token}` });
+        expect(refused.status).toBe(503);
+        expect(refused.headers['retry-after']).toBe('5');
+        opened[0]?.close();
+        await until('a place', 5_000, () => open(token, own).catch(() => undefined));
+      } finally {
+        await own.close();
+      }
+    },
+  );
 
-  test('the 51st stream of a user ends the one that was idle longest', async () => {
+  test(threat('R18', 'the 51st stream of a user ends the one that was idle longest'), async () => {
     const token = await world.token('collector');
     const first = await open(token);
     const second = await open(token);

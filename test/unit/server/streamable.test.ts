@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { version } from '../../../src/lib/version.ts';
+import { threat } from '../../support/threats.ts';
 import { call, openWorld, type World } from './support/world.ts';
 
 let world: World;
@@ -133,7 +134,7 @@ describe('messages', () => {
     ['an id beyond every number', '{"jsonrpc":"2.0","id":1e999,"method":"ping"}', -32600, null],
     ['neither method nor result', '{"jsonrpc":"2.0","id":1}', -32600, 1],
     ['inherited members only', '{"__proto__":{"jsonrpc":"2.0","id":1,"method":"ping"}}', -32600, null],
-  ])('%s: 400 with a JSON-RPC error and without a stack', async (_what, body, code, id) => {
+  ])(threat('R15', '%s: 400 with a JSON-RPC error and without a stack'), async (_what, body, code, id) => {
     const answer = await rpc(body);
     expect(answer.status).toBe(400);
     expect(answer.json()).toMatchObject({ jsonrpc: '2.0', id, error: { code } });
@@ -178,7 +179,7 @@ describe('batches', () => {
     expect((await rpc([batch[1]])).status).toBe(202);
   });
 
-  test('are refused for later revisions', async () => {
+  test(threat('R15', 'are refused for later revisions'), async () => {
     for (const version of ['2025-06-18', '2025-11-25']) {
       const answer = await rpc(batch, { 'mcp-protocol-version': version });
       expect(answer.status).toBe(400);
@@ -186,17 +187,20 @@ describe('batches', () => {
     }
   });
 
-  test('are refused when empty or of more than 100; bad members are answered one by one', async () => {
-    expect((await rpc([])).status).toBe(400);
-    expect((await rpc(Array.from({ length: 5_000 }, (_, i) => call(i)))).status).toBe(400);
-    const answer = await rpc([7, initialize('2025-03-26'), request('ping', undefined, 2)]);
-    expect(answer.status).toBe(200);
-    expect(answer.json()).toMatchObject([
-      { id: null, error: { code: -32600 } },
-      { error: { code: -32600 } },
-      { id: 2, result: {} },
-    ]);
-  });
+  test(
+    threat('R15', 'are refused when empty or of more than 100; bad members are answered one by one'),
+    async () => {
+      expect((await rpc([])).status).toBe(400);
+      expect((await rpc(Array.from({ length: 5_000 }, (_, i) => call(i)))).status).toBe(400);
+      const answer = await rpc([7, initialize('2025-03-26'), request('ping', undefined, 2)]);
+      expect(answer.status).toBe(200);
+      expect(answer.json()).toMatchObject([
+        { id: null, error: { code: -32600 } },
+        { error: { code: -32600 } },
+        { id: 2, result: {} },
+      ]);
+    },
+  );
 });
 
 test('a session id from before a restart is simply served', async () => {

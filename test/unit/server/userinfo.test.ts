@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { threat } from '../../support/threats.ts';
 import { json } from './support/provider.ts';
 import { call, openWorld, type World } from './support/world.ts';
 
@@ -27,7 +28,7 @@ describe('remembering', () => {
     expect(questions() - before).toBe(1);
   });
 
-  test('a verdict lasts 60 s; a revoked token is found out then', async () => {
+  test(threat('R9', 'a verdict lasts 60 s; a revoked token is found out then'), async () => {
     const token = world.provider.opaque('olga');
     expect(await status(token)).toBe(200);
     world.provider.revoke(token);
@@ -37,18 +38,21 @@ describe('remembering', () => {
     expect(await status(token)).toBe(401);
   });
 
-  test('one bad token, 40 times at once and 10 more: one question; again after 5 s', async () => {
-    const before = questions();
-    const seen = await Promise.all(Array.from({ length: 40 }, () => status('bad-token')));
-    for (let i = 0; i < 10; i++) seen.push(await status('bad-token'));
-    expect(new Set(seen)).toEqual(new Set([401]));
-    expect(questions() - before).toBe(1);
-    world.pass(6_000);
-    await status('bad-token');
-    expect(questions() - before).toBe(2);
-  });
+  test(
+    threat('R9', 'one bad token, 40 times at once and 10 more: one question; again after 5 s'),
+    async () => {
+      const before = questions();
+      const seen = await Promise.all(Array.from({ length: 40 }, () => status('bad-token')));
+      for (let i = 0; i < 10; i++) seen.push(await status('bad-token'));
+      expect(new Set(seen)).toEqual(new Set([401]));
+      expect(questions() - before).toBe(1);
+      world.pass(6_000);
+      await status('bad-token');
+      expect(questions() - before).toBe(2);
+    },
+  );
 
-  test('neighbours do not share a verdict', async () => {
+  test(threat('R9', 'neighbours do not share a verdict'), async () => {
     const token = world.provider.opaque('olga');
     expect(await status(token)).toBe(200);
     for (const other of [`${token}x`, token.slice(0, -1), token.toUpperCase()]) {
@@ -67,7 +71,7 @@ describe('what the provider says about the token', () => {
     [503, 503],
     [404, 503],
     [204, 503],
-  ])('%d becomes %d', async (theirs, ours) => {
+  ])(threat('R8', '%d becomes %d'), async (theirs, ours) => {
     world.provider.instead.set('userinfo', (_req, res) => json(res, theirs, {}));
     expect(await status(world.provider.opaque('olga'))).toBe(ours);
     await settle();
@@ -83,7 +87,7 @@ describe('what the provider says about the token', () => {
     ['nothing', ''],
     ['more than 256 KB', `{"sub":"a","x":"${'x'.repeat(300_000)}"}`],
     ['JSON without a floor', `{"sub":"a","x":${'['.repeat(100_000)}`],
-  ])('200 with %s is no identity: 503', async (_what, body) => {
+  ])(threat('R8', '200 with %s is no identity: 503'), async (_what, body) => {
     world.provider.instead.set('userinfo', (_req, res) => {
       res.writeHead(200, { 'content-type': 'application/json' }).end(body);
     });
@@ -91,7 +95,7 @@ describe('what the provider says about the token', () => {
     await settle();
   });
 
-  test('a redirect is not followed', async () => {
+  test(threat('R8', 'a redirect is not followed'), async () => {
     const before = world.provider.counts.other;
     world.provider.instead.set('userinfo', (_req, res) => {
       res.writeHead(302, { location: `${world.provider.origin}/elsewhere` }).end();
@@ -101,7 +105,7 @@ describe('what the provider says about the token', () => {
     await settle();
   });
 
-  test('a connection that is cut, or an answer that has no end, is no verdict', async () => {
+  test(threat('R8', 'a connection that is cut, or an answer that has no end, is no verdict'), async () => {
     world.provider.instead.set('userinfo', (req) => req.socket.destroy());
     expect(await status(world.provider.opaque('olga'))).toBe(503);
     world.provider.instead.set('userinfo', (_req, res) => {
@@ -112,7 +116,7 @@ describe('what the provider says about the token', () => {
     await settle();
   });
 
-  test('silence ends after 3 s', async () => {
+  test(threat('R8', 'silence ends after 3 s'), async () => {
     world.provider.instead.set('userinfo', () => {});
     expect(await status(world.provider.opaque('olga'))).toBe(503);
     expect(world.log()).toContain('did not answer within 3 s');
@@ -121,7 +125,7 @@ describe('what the provider says about the token', () => {
 });
 
 describe('JWTs shown to userinfo', () => {
-  test('the subjects must be the same', async () => {
+  test(threat('R8', 'the subjects must be the same'), async () => {
     const token = await world.provider.jwt({ sub: 'alice' });
     world.provider.instead.set('userinfo', (_req, res) => json(res, 200, { sub: 'bob' }));
     expect(await status(token)).toBe(401);
@@ -129,15 +133,18 @@ describe('JWTs shown to userinfo', () => {
     expect(await status(await world.provider.jwt({ sub: 'alice' }))).toBe(200);
   });
 
-  test('one of another issuer, one that has run out, one bound to a key: refused without asking', async () => {
-    const before = questions();
-    expect(await status(await world.provider.jwt({ claims: { iss: 'https://other.example' } }))).toBe(401);
-    expect(await status(await world.provider.jwt({ claims: { exp: 1_000_000_000 } }))).toBe(401);
-    expect(await status(await world.provider.jwt({ claims: { cnf: { jkt: 'x' } } }))).toBe(401);
-    expect(questions()).toBe(before);
-  });
+  test(
+    threat('R19', 'one of another issuer, one that has run out, one bound to a key: refused without asking'),
+    async () => {
+      const before = questions();
+      expect(await status(await world.provider.jwt({ claims: { iss: 'https://other.example' } }))).toBe(401);
+      expect(await status(await world.provider.jwt({ claims: { exp: 1_000_000_000 } }))).toBe(401);
+      expect(await status(await world.provider.jwt({ claims: { cnf: { jkt: 'x' } } }))).toBe(401);
+      expect(questions()).toBe(before);
+    },
+  );
 
-  test('a kept verdict ends with the token', async () => {
+  test(threat('R9', 'a kept verdict ends with the token'), async () => {
     const exp = Math.floor(Date.now() / 1000) + 40_000;
     const own = await openWorld({ provider: world.provider, settings: { verify: 'userinfo' } });
     const token = await world.provider.jwt({ claims: { exp } });
@@ -165,7 +172,7 @@ describe('signed answers (application/jwt)', () => {
     expect(result.structuredContent).not.toHaveProperty('exp');
   });
 
-  test('of a stranger, or of another issuer, are no identity', async () => {
+  test(threat('R8', 'of a stranger, or of another issuer, are no identity'), async () => {
     const { makeKey } = await import('./support/provider.ts');
     answerWith(await world.provider.jwt({ key: await makeKey('first') }));
     expect(await status(world.provider.opaque('olga'))).toBe(503);
@@ -175,7 +182,7 @@ describe('signed answers (application/jwt)', () => {
   });
 });
 
-test('the server says that userinfo tells no audience', async () => {
+test(threat('R8', 'the server says that userinfo tells no audience'), async () => {
   expect(world.server.verification()).toBe(`userinfo ${world.provider.issuer}/me, audience: not checked`);
   expect((await world.send('GET', '/readyz')).json()).toMatchObject({
     audience: 'not checked',

@@ -15,6 +15,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Secret } from '../../../src/lib/secret.ts';
 import { createFileStore } from '../../../src/vault/file-store.ts';
 import { createMemoryStore } from '../../../src/vault/memory-store.ts';
+import { threat } from '../../support/threats.ts';
 
 let configDir: string;
 beforeEach(() => {
@@ -45,7 +46,7 @@ test.each([['a passphrase'], [undefined]])(
   },
 );
 
-test('nothing readable is on the disk, and nobody else may look', async () => {
+test(threat('S1', 'nothing readable is on the disk, and nobody else may look'), async () => {
   await open().save('a', new Secret('minted-token-77'));
   for (const name of readdirSync(folder())) {
     expect(readFileSync(join(folder(), name)).includes('minted-token-77')).toBe(false);

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { entryKey } from '../../../src/vault/key.ts';
+import { threat } from '../../support/threats.ts';
 
 const resource = 'https://mcp.example.com/sse';
 
@@ -29,11 +30,11 @@ test.each([
   ['an issuer', { resource, profile: 'p', issuer: 'https://a.example.com' }],
   ['an issuer that is empty', { resource, profile: 'p', issuer: '' }],
   ['a purpose', { resource, profile: 'p', purpose: 'pending' }],
-])('%s makes another name', (_, parts) => {
+])(threat('C22', '%s makes another name'), (_, parts) => {
   expect(entryKey(parts)).not.toBe(entryKey({ resource, profile: 'p' }));
 });
 
-test('no shift of characters between the parts makes the same name', () => {
+test(threat('C22', 'no shift of characters between the parts makes the same name'), () => {
   const text = fc.string({ unit: fc.constantFrom('a', '\n', '\0', '|', ':', '/', '"') });
   fc.assert(
     fc.property(text, text, text, text, (issuer, profile, otherIssuer, otherProfile) => {

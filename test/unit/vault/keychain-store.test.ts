@@ -2,6 +2,7 @@ import { beforeEach, expect, test } from 'vitest';
 import { silentLog } from '../../../src/lib/log.ts';
 import { Secret } from '../../../src/lib/secret.ts';
 import { createKeychainStore } from '../../../src/vault/keychain/keychain-store.ts';
+import { threat } from '../../support/threats.ts';
 import { type FakeBackend, fakeBackend, type Mood, memoryPlaces } from './support/fakes.ts';
 
 let keytar: FakeBackend;
@@ -83,7 +84,7 @@ test('when the binding of an entry is gone, the next save moves it, and the old 
 test.each([
   ['keytar', 'says that nothing is there'],
   ['napi', 'rejects'],
-] as const)('locked: %s %s, and both are the same error', async (name, _says) => {
+] as const)(threat('S6', 'locked: %s %s, and both are the same error'), async (name, _says) => {
   const [used, other] = name === 'keytar' ? [keytar, napi] : [napi, keytar];
   other.mood = 'not installed';
   await open().save('a', new Secret('x'));

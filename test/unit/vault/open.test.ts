@@ -7,6 +7,7 @@ import { Secret } from '../../../src/lib/secret.ts';
 import { openIndex } from '../../../src/vault/index-file.ts';
 import { openLocks } from '../../../src/vault/locks.ts';
 import { openVault, type VaultOptions } from '../../../src/vault/open.ts';
+import { threat } from '../../support/threats.ts';
 import { type FakeBackend, fakeBackend } from './support/fakes.ts';
 
 let configDir: string;
@@ -70,21 +71,27 @@ test('encrypted files where there is no keychain, said once', async () => {
   expect(await index().place('a')).toEqual({ store: 'file' });
 });
 
-test.each(['locked', 'silent'] as const)('a keychain that is %s is not replaced by files', async (mood) => {
-  keytar.mood = mood;
-  const vault = await open(undefined, { waitMs: 100 });
-  expect(vault.kind).toBe('keychain');
-  await expect(vault.save('a', new Secret('x'))).rejects.toMatchObject({ code: 'keychain_locked' });
-  expect(lines).toBe('');
-});
+test.each(['locked', 'silent'] as const)(
+  threat('S6', 'a keychain that is %s is not replaced by files'),
+  async (mood) => {
+    keytar.mood = mood;
+    const vault = await open(undefined, { waitMs: 100 });
+    expect(vault.kind).toBe('keychain');
+    await expect(vault.save('a', new Secret('x'))).rejects.toMatchObject({ code: 'keychain_locked' });
+    expect(lines).toBe('');
+  },
+);
 
-test('a keychain that is gone while our index knows of an entry in it is not replaced', async () => {
-  await (await open()).save('a', new Secret('x'));
-  keytar.mood = 'no service';
-  const vault = await open();
-  expect(vault.kind).toBe('keychain');
-  await expect(vault.load('a')).rejects.toMatchObject({ code: 'keychain_unavailable' });
-});
+test(
+  threat('S6', 'a keychain that is gone while our index knows of an entry in it is not replaced'),
+  async () => {
+    await (await open()).save('a', new Secret('x'));
+    keytar.mood = 'no service';
+    const vault = await open();
+    expect(vault.kind).toBe('keychain');
+    await expect(vault.load('a')).rejects.toMatchObject({ code: 'keychain_unavailable' });
+  },
+);
 
 test('what went to files before there was a keychain is found, and moves with the next save', async () => {
   keytar.mood = 'no service';
