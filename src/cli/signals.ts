@@ -1,6 +1,7 @@
 import { AppError } from '../lib/errors.ts';
 
-const codes = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
+/** SIGBREAK: Windows' Ctrl-Break. Elsewhere there is no such signal. */
+const codes = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129, SIGBREAK: 130 } as const;
 export type EndSignal = keyof typeof codes;
 
 /** How long a command has to end by itself after a signal. Milliseconds. */
@@ -22,7 +23,7 @@ export interface Signals {
   giveBack(): void;
 }
 
-export function listenForSignals(target: NodeJS.Process): Signals {
+export function listenForSignals(target: Pick<NodeJS.Process, 'on' | 'exit'>): Signals {
   const controller = new AbortController();
   let received: EndSignal | undefined;
   let handler: ((signal: EndSignal) => void) | undefined;

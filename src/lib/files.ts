@@ -25,11 +25,14 @@ export async function writeFileAtomically(path: string, content: string | Uint8A
   }
 }
 
-/** Windows refuses a rename while a reader or a virus scanner has the target open: short, bounded patience. */
-async function renameOver(from: string, to: string): Promise<void> {
+/**
+ * Windows refuses a rename while a reader or a virus scanner has the target open: short, bounded patience. In:
+ * `move`, the system's rename. Throws what that throws.
+ */
+export async function renameOver(from: string, to: string, move = rename): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await rename(from, to);
+      return await move(from, to);
     } catch (error) {
       if (attempt >= 6 || !hasCode(error, 'EPERM', 'EACCES', 'EBUSY')) throw error;
       await new Promise((resolve) => setTimeout(resolve, attempt * 20));
