@@ -17,6 +17,8 @@ export interface LoginOptions {
   /** `print`: no browser is opened; `onUrl` is told the URL in either case. */
   readonly browser: 'open' | 'print';
   onUrl(url: string, redirectUri: string): void;
+  /** An address that no browser of ours was sent to has run out; this one has taken its place. */
+  onRenewedUrl?(url: string): void;
   /** Lines that the person pastes: the redirect URL among them. */
   readonly pasted?: AsyncIterable<string> | undefined;
   /** Ends the sign-in with `cancelled`. */
@@ -71,13 +73,18 @@ async function walkThrough(
 ): Promise<SignedIn> {
   const waiting = await beginRequest(edges, reach, settings, discovery);
   const { request, listener } = waiting;
+  let opened = false;
   const walk: Walk<never> = {
     answerTo: (asked) => Promise.race([listener.redirect, pasted.next(asked), deadline.ended]),
     async present(asked, onItsWay) {
       await claim?.announce(asked, true);
       how.onUrl(asked.url, asked.redirectUri);
-      if (how.browser === 'print' || onItsWay || (await edges.openBrowser(asked.url))) return;
+      opened = onItsWay || (how.browser === 'open' && (await edges.openBrowser(asked.url)));
+      if (opened || how.browser === 'print') return;
       edges.log.warn('no browser could be started: open the address yourself');
+    },
+    renewed(asked) {
+      if (!opened) how.onRenewedUrl?.(asked.url);
     },
   };
   try {

@@ -8,6 +8,7 @@ import type { Client } from './client/client.ts';
 import type { AuthorizationServer } from './discovery/issuer-metadata.ts';
 import type { Reach } from './discovery/reach.ts';
 import type { Discovery } from './discovery.ts';
+import { mustPush, type Pushed, push } from './pushed-request.ts';
 import { configure, loadLibrary } from './tokens/oauth.ts';
 
 /**
@@ -17,6 +18,8 @@ import { configure, loadLibrary } from './tokens/oauth.ts';
 export interface AuthorizationRequest {
   /** The authorization URL. */
   readonly url: string;
+  /** The issuer was told beforehand what is asked for: the URL only names it, and is short-lived. */
+  readonly pushed: Pushed | undefined;
   readonly redirectUri: string;
   readonly state: string;
   readonly verifier: Secret;
@@ -59,12 +62,17 @@ export interface RequestParts {
   readonly now: number;
 }
 
-/** Throws AppError `insecure_url`, `metadata_invalid`, `usage` (an `--auth-param` that is ours to set). */
+/**
+ * Writes the request, and pushes it where that is demanded. Out: `client_forgotten` as `push` has it.
+ *
+ * Throws AppError `insecure_url`, `metadata_invalid`, `usage` (an `--auth-param` that is ours to set), and those of
+ * `push`.
+ */
 export async function createRequest(
   reach: Reach,
   settings: SignInSettings,
   parts: RequestParts,
-): Promise<AuthorizationRequest> {
+): Promise<AuthorizationRequest | 'client_forgotten'> {
   const { discovery, client, redirectUri, state } = parts;
   const { server } = discovery;
   const library = await loadLibrary();
@@ -74,7 +82,7 @@ export async function createRequest(
   const resource = settings.resource === 'none' ? undefined : (settings.resource ?? discovery.resource);
   const scope = scopes.length > 0 ? scopes.join(' ') : undefined;
   const prompt = promptFor(settings, scopes, server);
-  const url = library.buildAuthorizationUrl(configure(library, { reach, server, client }), {
+  const parameters = {
     ...(prompt ? { prompt } : {}),
     ...extraParameters(settings.authParams),
     ...(scope ? { scope } : {}),
@@ -84,8 +92,15 @@ export async function createRequest(
     state,
     code_challenge: await library.calculatePKCECodeChallenge(verifier),
     code_challenge_method: 'S256',
+  };
+  const plain = () => ({
+    url: library.buildAuthorizationUrl(configure(library, { reach, server, client }), parameters).href,
+    pushed: undefined,
   });
-  const { href } = secureUrl(url.href, 'the authorization URL', reach.policy);
+  const pushes = mustPush(server, client);
+  const address = pushes ? await push(reach, { server, client, parameters, now: parts.now }) : plain();
+  if (address === 'client_forgotten') return address;
+  const { href } = secureUrl(address.url, 'the authorization URL', reach.policy);
   if (href.length > longestUrl) {
     throw new AppError(
       'metadata_invalid',
@@ -95,6 +110,7 @@ export async function createRequest(
   }
   return {
     url: href,
+    pushed: address.pushed,
     redirectUri,
     state,
     verifier: new Secret(verifier),

@@ -8,6 +8,7 @@ import { openRegistrations } from './client/registrations.ts';
 import type { Reach } from './discovery/reach.ts';
 import type { Discovery } from './discovery.ts';
 import type { SignInEdges } from './edges.ts';
+import { keepFresh } from './pushed-request.ts';
 import { type Loopback, type Outcome, openLoopback } from './redirect/loopback.ts';
 import { type AuthorizationRequest, createRequest } from './request.ts';
 import { redeem } from './tokens/redeem.ts';
@@ -55,9 +56,16 @@ export async function beginRequest(
   const listener = await listen(settings, state, found && Number(new URL(found.redirectUri).port));
   try {
     const { redirectUri } = listener;
-    const client: Client = await clientFor(edges, reach, settings, server, redirectUri, found);
-    const parts = { discovery, client, redirectUri, state, moreScope, now: edges.now() };
-    return { request: await createRequest(reach, settings, parts), listener };
+    const write = (client: Client) =>
+      createRequest(reach, settings, { discovery, client, redirectUri, state, moreScope, now: edges.now() });
+    const client = await clientFor(edges, reach, settings, server, redirectUri, found);
+    let request = await write(client);
+    if (request === 'client_forgotten') {
+      await openRegistrations(edges).remove(server.issuer, client.id);
+      request = await write(await clientFor(edges, reach, settings, server, redirectUri, undefined));
+    }
+    if (request === 'client_forgotten') throw forgotten(server.issuer);
+    return { request, listener };
   } catch (error) {
     await listener.close();
     throw error;
@@ -84,6 +92,8 @@ export interface Walk<Other> {
   answerTo(request: AuthorizationRequest): Promise<URLSearchParams | Other>;
   /** Shows a new request. In: `onItsWay`: the browser has been sent there already. */
   present(request: AuthorizationRequest, onItsWay: boolean): Promise<void>;
+  /** The address of the request had run out; this one leads to the same. */
+  renewed(request: AuthorizationRequest): void;
 }
 
 /**
@@ -100,14 +110,20 @@ export async function complete<Other = never>(
   { request, listener }: Waiting,
   walk: Walk<Other>,
 ): Promise<SignedIn | Other> {
-  const first = await walk.answerTo(request);
+  const answerTo = (asked: AuthorizationRequest) => {
+    const failed = (reason: unknown) =>
+      edges.log.warn('the address of the sign-in has run out and could not be renewed', { reason });
+    const stop = keepFresh({ reach, request: asked, now: edges.now, renewed: walk.renewed, failed });
+    return walk.answerTo(asked).finally(stop);
+  };
+  const first = await answerTo(request);
   if (!(first instanceof URLSearchParams)) return first;
   const result = await conclude(edges, reach, settings, request, first);
   if (result !== 'client_forgotten') return result;
   edges.log.info('the provider had forgotten us; we registered anew, please sign in once more');
   const again = await rewrite(edges, reach, settings, request);
   await walk.present(again, listener.sendOn(again.url, again.state));
-  const second = await walk.answerTo(again);
+  const second = await answerTo(again);
   if (!(second instanceof URLSearchParams)) return second;
   const last = await conclude(edges, reach, settings, again, second);
   if (last === 'client_forgotten') throw forgotten(request.server.issuer);
@@ -124,7 +140,9 @@ async function rewrite(
   const client = await clientFor(edges, reach, settings, server, redirectUri, undefined);
   const discovery = { server, resource, scopes: scope?.split(' ') ?? [] };
   const parts = { discovery, client, redirectUri, state: newState(), moreScope: scope, now: edges.now() };
-  return createRequest(reach, settings, parts);
+  const request = await createRequest(reach, settings, parts);
+  if (request === 'client_forgotten') throw forgotten(server.issuer);
+  return request;
 }
 
 /**

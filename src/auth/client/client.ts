@@ -11,6 +11,8 @@ export interface Client {
   readonly authMethod: ClientAuthMethod;
   /** Registered dynamically: can be registered anew when the server forgot it. */
   readonly dynamic: boolean;
+  /** Its registration says that it pushes its authorization requests (RFC 9126 6). */
+  readonly pushesRequests?: boolean;
 }
 
 /**

@@ -145,7 +145,10 @@ function registrationRequest(server: AuthorizationServer, redirectUri: string): 
   };
 }
 
-/** RFC 7591 3.2.1: the server may change anything. What counts is the id, the secret and how it is sent. */
+/**
+ * RFC 7591 3.2.1: the server may change anything. What counts is the id, the secret and how it is sent, and what
+ * it will ask of every request.
+ */
 function readRegistration(
   answer: JsonObject,
   server: AuthorizationServer,
@@ -169,6 +172,7 @@ function readRegistration(
       secret,
       authMethod: authMethodFor(secret, told, methods),
       dynamic: true,
+      ...(answer.require_pushed_authorization_requests === true ? { pushesRequests: true } : {}),
     },
     redirectUri,
     secretExpiresAt: secret && end > 0 ? end * 1000 : undefined,

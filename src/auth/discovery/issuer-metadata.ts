@@ -16,6 +16,8 @@ export interface AuthorizationServer {
   readonly registration_endpoint?: string;
   readonly revocation_endpoint?: string;
   readonly userinfo_endpoint?: string;
+  readonly pushed_authorization_request_endpoint?: string;
+  readonly require_pushed_authorization_requests?: boolean;
   readonly scopes_supported?: string[];
   readonly token_endpoint_auth_methods_supported?: string[];
   readonly code_challenge_methods_supported?: string[];
@@ -142,6 +144,8 @@ function checked(
     return url;
   };
   if (issuer === undefined) throw lacks('issuer');
+  const pushes = document.require_pushed_authorization_requests === true;
+  const pushedTo = 'pushed_authorization_request_endpoint';
   const optional = <T>(name: string, value: T | undefined) => (value === undefined ? {} : { [name]: value });
   const strings = (name: string) => optional(name, stringsMember(document, name)?.slice(0, 1000));
   return {
@@ -151,6 +155,8 @@ function checked(
     ...optional('registration_endpoint', endpoint('registration_endpoint')),
     ...optional('revocation_endpoint', endpoint('revocation_endpoint')),
     ...optional('userinfo_endpoint', endpoint('userinfo_endpoint')),
+    ...optional(pushedTo, pushes ? required(pushedTo) : endpoint(pushedTo)),
+    ...(pushes ? { require_pushed_authorization_requests: true } : {}),
     ...strings('scopes_supported'),
     ...strings('token_endpoint_auth_methods_supported'),
     ...strings('code_challenge_methods_supported'),

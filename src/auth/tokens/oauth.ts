@@ -38,13 +38,20 @@ export interface Refusal {
   readonly description: string | undefined;
 }
 
-export type GrantResult = { readonly granted: Grant } | { readonly refused: Refusal };
+export type Answered<T> = { readonly granted: T } | { readonly refused: Refusal };
+export type GrantResult = Answered<Grant>;
 
-type Request = (
+type Request<T> = (
   library: typeof Library,
   configuration: Library.Configuration,
   recording: RecordingFetch,
-) => Promise<unknown>;
+) => Promise<T>;
+
+/** The endpoints that we prove ourselves at as a client, by the member without which their answer is none. */
+const endpoints = {
+  access_token: 'token endpoint',
+  request_uri: 'endpoint for pushed authorization requests',
+} as const;
 
 export interface Asking {
   readonly reach: Reach;
@@ -60,22 +67,39 @@ export interface Asking {
  * Throws AppError `issuer_unreachable` (network, 5xx, an answer that is none), `sign_in_failed` (an answer that
  * fails the library's checks), and those of `recordingFetch`.
  */
-export async function askForTokens(asking: Asking, send: Request): Promise<GrantResult> {
-  let result = await ask(asking, false, send);
+export function askForTokens(asking: Asking, send: Request<unknown>): Promise<GrantResult> {
+  const { issuer } = asking.server;
+  return askIssuer(asking, 'access_token', async (...parts) => grantOf(await send(...parts), issuer));
+}
+
+/** Sends one request as the client that we are, to the endpoint whose answer has the member `needed`. Throws as `askForTokens`. */
+export async function askIssuer<T>(
+  asking: Asking,
+  needed: keyof typeof endpoints,
+  send: Request<T>,
+): Promise<Answered<T>> {
+  let result = await ask(asking, needed, false, send);
   // RFC 6749 2.3.1 has id and secret percent-encoded before Basic; many servers do not decode them.
   const encodable = /[^A-Za-z0-9]/.test(asking.client.id + (asking.client.secret?.reveal() ?? ''));
   const basic = asking.client.authMethod === 'client_secret_basic' && encodable;
-  if (basic && 'refused' in result && result.refused.status === 401) result = await ask(asking, true, send);
+  if (basic && 'refused' in result && result.refused.status === 401) {
+    result = await ask(asking, needed, true, send);
+  }
   return result;
 }
 
-async function ask(asking: Asking, rawBasic: boolean, send: Request): Promise<GrantResult> {
+async function ask<T>(
+  asking: Asking,
+  needed: keyof typeof endpoints,
+  rawBasic: boolean,
+  send: Request<T>,
+): Promise<Answered<T>> {
   const library = await loadLibrary();
   const recording = recordingFetch(asking.reach, asking.server.issuer);
   const { issuer } = asking.server;
   try {
     const configuration = configure(library, asking, recording, rawBasic);
-    return { granted: grantOf(await send(library, configuration, recording), issuer) };
+    return { granted: await send(library, configuration, recording) };
   } catch (error) {
     const ours = appErrorIn(error);
     if (ours) throw ours;
@@ -87,8 +111,8 @@ async function ask(asking: Asking, rawBasic: boolean, send: Request): Promise<Gr
       const description = said && display(without(said, asking.secrets));
       return { refused: { status: heard.status, error: code && without(code, asking.secrets), description } };
     }
-    if (!heard.json || stringMember(heard.json, 'access_token') === undefined) {
-      throw issuerDown(issuer, 'its token endpoint answers without a token', error);
+    if (!heard.json || stringMember(heard.json, needed) === undefined) {
+      throw issuerDown(issuer, `its ${endpoints[needed]} answers without ${needed}`, error);
     }
     throw failed(issuer, error);
   }

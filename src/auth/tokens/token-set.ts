@@ -96,5 +96,6 @@ export function parseClient(from: JsonObject | undefined): Client | undefined {
     secret: secret === undefined ? undefined : new Secret(secret),
     authMethod: authMethod satisfies ClientAuthMethod,
     dynamic: from.dynamic === true,
+    ...(from.pushesRequests === true ? { pushesRequests: true } : {}),
   };
 }

@@ -3,6 +3,7 @@ import { AppError, asAppError } from '../../lib/errors.ts';
 import type { SignInSettings } from '../../lib/settings.ts';
 import type { Reach } from '../discovery/reach.ts';
 import type { SignInEdges } from '../edges.ts';
+import { freshlyPushed } from '../pushed-request.ts';
 import type { Outcome } from '../redirect/loopback.ts';
 import type { AuthorizationRequest } from '../request.ts';
 import { complete, donePageOf, failedPageOf, type Waiting } from '../steps.ts';
@@ -39,12 +40,12 @@ export function leadAttempt(leading: Leading): SignInAttempt {
   async function run(): Promise<void> {
     let outcome: Outcome | undefined;
     try {
-      const result = await complete(edges, reach, settings, waiting, { answerTo, present });
+      const result = await complete(edges, reach, settings, waiting, { answerTo, present, renewed });
       if (result) outcome = donePageOf(result);
     } catch (error) {
       if (!deadline.signal.aborted) outcome = failedPageOf(error);
       if (isNo(error) && !leaving) await pause();
-      throw error;
+      throw tooLate(error, request);
     } finally {
       void (outcome ? listener.finish(outcome) : listener.close());
       deadline.end(new AppError('cancelled', 'the sign-in is over'));
@@ -62,12 +63,17 @@ export function leadAttempt(leading: Leading): SignInAttempt {
     await opening;
   }
 
+  function renewed(again: AuthorizationRequest): void {
+    request = again;
+  }
+
   const pause = () =>
     claim
       .pause(pauseMs)
       .catch((error: unknown) => edges.log.debug('no pause could be noted', { reason: error }));
 
   async function open(): Promise<boolean> {
+    request = await freshlyPushed(reach, request, edges.now());
     const opened = await edges.openBrowser(request.url);
     if (opened && !deadline.signal.aborted) await claim.announce(request, true);
     return opened;
@@ -101,3 +107,12 @@ export function leadAttempt(leading: Leading): SignInAttempt {
 }
 
 const isNo = (error: unknown) => ['sign_in_denied', 'cancelled'].includes(asAppError(error).code);
+
+/** Who opens the address of a pushed request late is told so by the provider alone, which sends nobody back here. */
+function tooLate(error: unknown, { pushed }: AuthorizationRequest): unknown {
+  if (!pushed || !(error instanceof AppError) || error.code !== 'sign_in_timeout') return error;
+  const seconds = Math.round(pushed.lifetimeMs / 1000);
+  return new AppError('sign_in_timeout', error.message, {
+    hint: `the provider's sign-in page has to be opened within ${seconds} s: call again and open it at once`,
+  });
+}

@@ -5,6 +5,7 @@ import { entryKey } from '../../vault/key.ts';
 import type { Lock } from '../../vault/vault.ts';
 import type { AuthorizationServer } from '../discovery/issuer-metadata.ts';
 import type { SignInEdges } from '../edges.ts';
+import type { Pushed } from '../pushed-request.ts';
 import type { AuthorizationRequest } from '../request.ts';
 import { parseClient, printClient } from '../tokens/token-set.ts';
 import type { Whose } from '../tokens/token-store.ts';
@@ -110,6 +111,8 @@ function parsePending(text: Secret, now: number): Pending | undefined {
     opened: from.opened === true,
     request: {
       url,
+      // Written by us, too.
+      pushed: isObject(from.pushed) ? (from.pushed as unknown as Pushed) : undefined,
       redirectUri,
       state,
       verifier: new Secret(verifier),

@@ -54,6 +54,8 @@ export const command: Command = {
       const result = await login(edges, client.signIn, {
         browser: reason ? 'print' : 'open',
         onUrl: (url, redirectUri) => tellUrl(context, client, url, redirectUri, asked ? undefined : reason),
+        onRenewedUrl: (url) =>
+          context.say(`The provider takes that address no longer; this one leads to the same:\n\n${url}\n`),
         ...(pasting ? { pasted: pasting.lines } : {}),
         signal: context.signals.aborted,
       });

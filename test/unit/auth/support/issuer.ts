@@ -2,6 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { generateKeyPair, SignJWT } from 'jose';
 import { bodyOf, json, type Listening, listen } from './http.ts';
+import { createPushedRequests, type PushedRequests } from './pushed.ts';
 
 export interface Seen {
   readonly method: string;
@@ -25,7 +26,12 @@ export interface Behaviour {
   token?: (form: URLSearchParams, request: Seen) => Reply | undefined;
   /** Changes an honest token answer. */
   grant?: (answer: Record<string, unknown>) => Record<string, unknown>;
+  /** Members of an honest registration's answer. */
+  registered?: Record<string, unknown>;
   register?: (asked: Record<string, unknown>) => Reply | undefined;
+  push?: (form: URLSearchParams) => Reply | undefined;
+  /** Only pushed authorization requests are taken. */
+  pushedOnly?: boolean;
   revoke?: (form: URLSearchParams) => Reply | undefined;
   userinfo?: () => Reply;
   /** Seconds; default 3600. */
@@ -43,6 +49,7 @@ export interface Issuer extends Listening {
   /** The refresh token family was revoked because one was used twice. */
   reused(): boolean;
   forgetClients(): void;
+  readonly pushed: PushedRequests;
   /** Knows a public client by this id from now on. */
   know(clientId: string): void;
   revokeAll(): void;
@@ -58,6 +65,7 @@ export async function startIssuer(behaviour: Behaviour = {}, path = '/oidc'): Pr
   const codes = new Map<string, URLSearchParams>();
   const live = new Map<string, URLSearchParams>();
   const used = new Set<string>();
+  const pushed = createPushedRequests();
   let refreshes = 0;
   let reused = false;
   let issuer = '';
@@ -69,6 +77,8 @@ export async function startIssuer(behaviour: Behaviour = {}, path = '/oidc'): Pr
     registration_endpoint: `${issuer}/register`,
     revocation_endpoint: `${issuer}/revoke`,
     userinfo_endpoint: `${issuer}/userinfo`,
+    pushed_authorization_request_endpoint: `${issuer}/par`,
+    ...(behaviour.pushedOnly ? { require_pushed_authorization_requests: true } : {}),
     scopes_supported: ['openid', 'profile', 'offline_access'],
     response_types_supported: ['code'],
     code_challenge_methods_supported: ['S256'],
@@ -143,9 +153,10 @@ export async function startIssuer(behaviour: Behaviour = {}, path = '/oidc'): Pr
     return json(response, 200, await answer(asked));
   }
 
-  function authorize({ query }: Seen, response: ServerResponse): void {
-    if (!clients.has(query.get('client_id') ?? '')) {
-      response.writeHead(400).end('client is invalid');
+  function authorize({ query: given }: Seen, response: ServerResponse): void {
+    const query = given.has('request_uri') || behaviour.pushedOnly ? pushed.take(given) : given;
+    if (!query || !clients.has(query.get('client_id') ?? '')) {
+      response.writeHead(400).end(query ? 'client is invalid' : 'request_uri is invalid');
       return;
     }
     const code = randomBytes(12).toString('hex');
@@ -158,6 +169,13 @@ export async function startIssuer(behaviour: Behaviour = {}, path = '/oidc'): Pr
     response.writeHead(303, { location: target.href }).end();
   }
 
+  function push(request: Seen, response: ServerResponse): void {
+    const instead = behaviour.push?.(request.form);
+    if (instead) instead(response);
+    else if (clientOf(request) === undefined) json(response, 401, { error: 'invalid_client' });
+    else json(response, 201, pushed.push(request.form));
+  }
+
   function register({ body }: Seen, response: ServerResponse): void {
     const asked = JSON.parse(body) as Record<string, unknown>;
     const instead = behaviour.register?.(asked);
@@ -167,7 +185,7 @@ export async function startIssuer(behaviour: Behaviour = {}, path = '/oidc'): Pr
     }
     const client_id = `client-${clients.size}`;
     clients.set(client_id, undefined);
-    json(response, 201, { ...asked, client_id });
+    json(response, 201, { ...asked, client_id, ...behaviour.registered });
   }
 
   const server = await listen(async (request, response) => {
@@ -192,6 +210,8 @@ export async function startIssuer(behaviour: Behaviour = {}, path = '/oidc'): Pr
         return authorize(it, response);
       case '/token':
         return token(it, response);
+      case '/par':
+        return push(it, response);
       case '/register':
         return register(it, response);
       case '/revoke': {
@@ -217,6 +237,7 @@ export async function startIssuer(behaviour: Behaviour = {}, path = '/oidc'): Pr
     at: (endpoint) => seen.filter((it) => it.path === `${path}/${endpoint}`),
     refreshes: () => refreshes,
     reused: () => reused,
+    pushed,
     forgetClients: () => clients.clear(),
     know: (clientId) => void clients.set(clientId, undefined),
     revokeAll: () => live.clear(),
