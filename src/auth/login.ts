@@ -1,5 +1,6 @@
 import { AppError } from '../lib/errors.ts';
 import type { SignInSettings } from '../lib/settings.ts';
+import { errorPageAdvice } from './advice.ts';
 import { createReach, type Reach } from './discovery/reach.ts';
 import { type Discovery, discover } from './discovery.ts';
 import type { SignInEdges } from './edges.ts';
@@ -10,6 +11,7 @@ import { loginCommand } from './tokens/token-store.ts';
 import { createDeadline, type Deadline } from './window/deadline.ts';
 import { type Claim, openSignInWindow, signInMs } from './window/window.ts';
 
+export { errorPageAdvice } from './advice.ts';
 export type { SignInEdges } from './edges.ts';
 export type { SignedIn } from './steps.ts';
 
@@ -109,8 +111,8 @@ export function redirectUriToRegister({
 }
 
 export function timedOut(settings: SignInSettings): AppError {
-  const uri = redirectUriToRegister(settings);
+  const advice = errorPageAdvice(settings);
   return new AppError('sign_in_timeout', `nobody finished the sign-in to ${settings.server.href} in time`, {
-    hint: `run ${loginCommand(settings)}; if the browser showed an error, see that ${uri} is registered at the provider`,
+    hint: `run ${loginCommand(settings)}; if the browser showed an error, ${advice}`,
   });
 }

@@ -4,6 +4,7 @@ import { AppError, asAppError } from '../lib/errors.ts';
 import type { Secret } from '../lib/secret.ts';
 import type { SignInSettings } from '../lib/settings.ts';
 import { display } from '../lib/text.ts';
+import { refreshTokenAdvice } from './advice.ts';
 import { openRegistrations } from './client/registrations.ts';
 import { createReach } from './discovery/reach.ts';
 import type { SignInEdges } from './edges.ts';
@@ -118,7 +119,9 @@ export function createSession(edges: SignInEdges, settings: Settings): Session {
     const other = !rejected || !set.accessToken.equals(rejected);
     if (set.dead) throw ended(set, 'was ended there');
     if (other && !(isDue(found) && set.refreshToken)) return hold(set, found.receivedHere);
-    if (!set.refreshToken) throw ended(set, 'has run out, and came without a refresh token');
+    if (!set.refreshToken) {
+      throw ended(set, 'has run out, and came without a refresh token', `${hint}; ${refreshTokenAdvice}`);
+    }
     held = found;
     const outcome = await refresh(reach, set, now);
     if ('refused' in outcome) return buried(set, outcome.refused.error);
@@ -163,11 +166,11 @@ export function createSession(edges: SignInEdges, settings: Settings): Session {
     throw ended(set, `was ended there${reason ? ` (${display(reason, 80)})` : ''}`);
   }
 
-  const ended = ({ issuer }: TokenSet, how: string) =>
+  const ended = ({ issuer }: TokenSet, how: string, whatNext = hint) =>
     new AppError(
       'not_signed_in',
       `your sign-in to ${settings.server.href} at ${display(issuer)} ${how}: sign in again`,
-      { hint },
+      { hint: whatNext },
     );
 
   async function settle(): Promise<void> {

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { AppError, asAppError } from '../lib/errors.ts';
 import type { SignInSettings } from '../lib/settings.ts';
 import { display } from '../lib/text.ts';
+import { refreshTokenAdvice } from './advice.ts';
 import type { Client } from './client/client.ts';
 import { clientFor, findRegistration } from './client/registration.ts';
 import { openRegistrations } from './client/registrations.ts';
@@ -166,6 +167,9 @@ async function conclude(
   const { set, identity } = redeemed;
   const store = openTokenStore(edges, settings);
   await store.alone(() => store.save(set, identity));
+  if (!set.refreshToken && set.lifetimeMs !== undefined) {
+    edges.log.info('the provider gave no refresh token', { hint: refreshTokenAdvice });
+  }
   return {
     key: store.key,
     server: settings.server.href,

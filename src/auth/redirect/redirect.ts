@@ -64,8 +64,13 @@ export function refusedBy(
         hint: 'register a native client there, and give its id with --client-id',
       });
     case 'invalid_client':
+    case 'incorrect_client_credentials':
       return new AppError('sign_in_failed', `${who} does not know this client${said}`, {
         hint: 'check --client-id, and MCP_WHOAMI_CLIENT_SECRET if the client has a secret',
+      });
+    case 'redirect_uri_mismatch':
+      return new AppError('sign_in_failed', `${who} does not know our redirect URI${said}`, {
+        hint: 'register it there: --redirect-port and --redirect-host choose it, --print-redirect-uri shows it',
       });
     case 'invalid_grant':
       return new AppError('sign_in_failed', `${who} does not accept the code of this sign-in${said}`, {
@@ -78,9 +83,20 @@ export function refusedBy(
       });
     default:
       return new AppError('sign_in_failed', `${who} refused the sign-in (${display(error, 80)}${said})`, {
-        hint: 'check --client-id, --scope and --auth-param against what the provider expects',
+        hint: hintFor(description ?? '', resource),
       });
   }
+}
+
+/** Many providers say `invalid_request` to what they miss or do not take, and name it in their words only. */
+function hintFor(description: string, resource: string | undefined): string {
+  if (/client_secret|client_assertion/i.test(description)) {
+    return 'it wants a secret of this client: put it into MCP_WHOAMI_CLIENT_SECRET (Google: desktop clients too)';
+  }
+  if (resource !== undefined && /\bresource\b/i.test(description)) {
+    return 'it does not take the resource parameter: sign in with --resource none';
+  }
+  return 'check --client-id, --scope and --auth-param against what the provider expects';
 }
 
 function invalidTarget(who: string, resource: string | undefined, said: string): AppError {

@@ -54,5 +54,5 @@ export function createStrikes(monotonic: () => number, server: URL): Strikes {
 
 const refusesAll = (server: URL) =>
   new AppError('token_rejected', `${server.href} refuses every access token, however fresh`, {
-    hint: 'the tokens may be made for another audience: sign in again with --resource or --scope as the server expects',
+    hint: 'the tokens may be made for another audience: sign in again with --resource, --scope or --auth-param audience=URI as the server expects',
   });

@@ -36,7 +36,7 @@ export const command: Command = {
   options: loginOptions,
   async run(context, given) {
     const client = await setUpClient(context, given);
-    const { login, redirectUriToRegister } = await import('../../auth/login.ts');
+    const { errorPageAdvice, login, redirectUriToRegister } = await import('../../auth/login.ts');
     if (given.flags.has('print-redirect-uri')) {
       context.print(redirectUriToRegister(client.signIn));
       return 0;
@@ -53,7 +53,13 @@ export const command: Command = {
     try {
       const result = await login(edges, client.signIn, {
         browser: reason ? 'print' : 'open',
-        onUrl: (url, redirectUri) => tellUrl(context, client, url, redirectUri, asked ? undefined : reason),
+        onUrl(url, redirectUri) {
+          tellUrl(context, client, url, redirectUri, asked ? undefined : reason);
+          // A client that registers itself fits.
+          if (client.signIn.clientId === undefined) return;
+          const advice = errorPageAdvice(client.signIn, redirectUri);
+          context.say(`If the provider shows an error there, ${advice}.`);
+        },
         onRenewedUrl: (url) =>
           context.say(`The provider takes that address no longer; this one leads to the same:\n\n${url}\n`),
         ...(pasting ? { pasted: pasting.lines } : {}),

@@ -62,6 +62,14 @@ describe('Logto', () => {
     expect((await stored())?.accessToken.reveal()).not.toContain('.');
   });
 
+  it('gives a refresh token for offline_access alone: without it the way to get one is told', async () => {
+    await begin(true);
+    const edges = world.process();
+    await world.login(edges, {}, { clientId: logto.clientId, scope: 'openid profile' });
+    expect((await stored())?.refreshToken).toBeUndefined();
+    expect(edges.lines.join()).toContain('add offline_access to --scope');
+  });
+
   it('renews with rotation, 5 processes at once, then signs out', async () => {
     await begin(true);
     await login();
