@@ -1,5 +1,6 @@
 import type { HttpClient } from '../lib/http.ts';
 import type { Log } from '../lib/log.ts';
+import type { Secret } from '../lib/secret.ts';
 import type { Index } from '../vault/index-file.ts';
 import type { Locks, Vault } from '../vault/vault.ts';
 
@@ -16,6 +17,8 @@ export interface SignInEdges {
   monotonic?(): number;
   /** Opens the system's browser. Out: whether one could be started. */
   openBrowser(url: string): Promise<boolean>;
+  /** Asks the person for the secret of a client. Absent: nobody is to be asked. */
+  askClientSecret?(clientId: string, issuer: string): Promise<Secret>;
   /** Folder of `registrations.json`. */
   readonly configDir: string;
 }

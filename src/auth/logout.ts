@@ -1,6 +1,7 @@
 import { asAppError } from '../lib/errors.ts';
 import type { Secret } from '../lib/secret.ts';
 import { display } from '../lib/text.ts';
+import { hasSecondWay } from './client/authentication.ts';
 import { createReach, type Reach } from './discovery/reach.ts';
 import type { SignInEdges } from './edges.ts';
 import { recordingFetch } from './tokens/fetch.ts';
@@ -63,14 +64,19 @@ async function revoke(edges: SignInEdges, whose: Whose, set: TokenSet): Promise<
   return outcomes[0];
 }
 
-async function revokeOne(reach: Reach, set: TokenSet, token: Secret): Promise<string | undefined> {
+async function revokeOne(
+  reach: Reach,
+  set: TokenSet,
+  token: Secret,
+  again?: string,
+): Promise<string | undefined> {
   const { client } = set;
   const hint = token === set.refreshToken ? 'refresh_token' : 'access_token';
   const server = rememberedServer(set);
   const recording = recordingFetch(reach, set.issuer);
   try {
     const library = await loadLibrary();
-    const configuration = configure(library, { reach, server, client }, recording);
+    const configuration = configure(library, { reach, server, client }, recording, again);
     await library.tokenRevocation(configuration, token.reveal(), { token_type_hint: hint });
     return undefined;
   } catch (error) {
@@ -78,6 +84,10 @@ async function revokeOne(reach: Reach, set: TokenSet, token: Secret): Promise<st
     if (ours) return ours.message;
     const heard = recording.heard();
     const said = heard?.json?.error;
+    const unknown = heard?.status === 401 || said === 'invalid_client';
+    if (unknown && again === undefined && hasSecondWay(client)) {
+      return revokeOne(reach, set, token, set.revocationEndpoint);
+    }
     const secrets = [token.reveal(), client.secret?.reveal() ?? ''];
     return `it answered ${display(typeof said === 'string' ? without(said, secrets) : `status ${heard?.status}`, 80)}`;
   }

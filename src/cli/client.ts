@@ -92,6 +92,7 @@ export async function setUpClient(context: Context, given: Given, wants: ClientW
       profile,
       clientId: values.clientId,
       clientSecret: values.clientSecret,
+      clientKey: values.clientKey === undefined ? undefined : resolvePath(values.clientKey),
       scope: values.scope,
       resource: values.resource,
       authParams: Object.freeze(Object.fromEntries(values.authParam ?? [])),
@@ -128,7 +129,9 @@ export function toRemember(client: Client, context: Context, given: Given): Json
 /** A header's own text may be a secret: only what names a variable is kept. A file is found from any folder. */
 function rememberable(member: string | undefined, text: string): string[] {
   if (member === 'header') return /\$\{\w+\}/.test(text) ? [text] : [];
-  if (member === 'metadata' && !/^https?:/i.test(text)) return [resolvePath(text)];
+  if (member === 'clientKey' || (member === 'metadata' && !/^https?:/i.test(text))) {
+    return [resolvePath(text)];
+  }
   return [text];
 }
 

@@ -26,6 +26,8 @@ export interface SignInSettings {
   readonly profile: string;
   readonly clientId: string | undefined;
   readonly clientSecret: Secret | undefined;
+  /** The file of the client's private key, absolute: the client proves itself with it (`private_key_jwt`). */
+  readonly clientKey?: string | undefined;
   /** Space separated; `undefined`: what the server asks for. */
   readonly scope: string | undefined;
   /** RFC 8707 resource indicator; `none`: the parameter is left out; `undefined`: the one of the metadata. */

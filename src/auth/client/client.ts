@@ -1,14 +1,30 @@
+import { AppError } from '../../lib/errors.ts';
 import type { Secret } from '../../lib/secret.ts';
 
-/** How a client proves itself at the token endpoint (RFC 7591 2). */
-export const clientAuthMethods = ['none', 'client_secret_post', 'client_secret_basic'] as const;
+/** How a client proves itself at the token endpoint (RFC 7591 2, OpenID Connect Core 9). */
+export const clientAuthMethods = [
+  'none',
+  'client_secret_post',
+  'client_secret_basic',
+  'private_key_jwt',
+] as const;
 export type ClientAuthMethod = (typeof clientAuthMethods)[number];
+
+/** A client's private key by its place: the key itself stays in its file. */
+export interface KeyReference {
+  /** Absolute. */
+  readonly file: string;
+  /** The signature algorithm (RFC 7518 3.1) that its server was found to take. */
+  readonly algorithm: string;
+}
 
 /** We, as one authorization server knows us. */
 export interface Client {
   readonly id: string;
   readonly secret: Secret | undefined;
   readonly authMethod: ClientAuthMethod;
+  /** With `private_key_jwt` alone. */
+  readonly key?: KeyReference | undefined;
   /** Registered dynamically: can be registered anew when the server forgot it. */
   readonly dynamic: boolean;
   /** Its registration says that it pushes its authorization requests (RFC 9126 6). */
@@ -25,7 +41,16 @@ export function authMethodFor(
   listed: readonly string[] | undefined,
 ): ClientAuthMethod {
   if (!secret) return 'none';
-  const known = clientAuthMethods.find((method) => method === told);
-  if (known) return known;
+  if (told === 'client_secret_post' || told === 'client_secret_basic') return told;
   return listed?.includes('client_secret_post') ? 'client_secret_post' : 'client_secret_basic';
+}
+
+const longestClientId = 2 * 1024;
+
+/** Throws AppError `registration_failed` for an id that could break out of a request. */
+export function checkClientId(id: string): string {
+  if (id.length <= longestClientId && /^[\x20-\x7e]+$/.test(id)) return id;
+  throw new AppError('registration_failed', 'the client id is too long, or not visible ASCII', {
+    hint: 'register a native client at the provider, and give its id with --client-id',
+  });
 }

@@ -9,10 +9,12 @@ import type { AuthorizationServer } from '../discovery/issuer-metadata.ts';
 import { exchangeWith, issuerDown, issuerFailure, type Reach } from '../discovery/reach.ts';
 import type { SignInEdges } from '../edges.ts';
 import { askForTokens } from '../tokens/oauth.ts';
-import { authMethodFor, type Client } from './client.ts';
+import { authMethodFor, type Client, checkClientId, type KeyReference } from './client.ts';
+import { publicJwk, readClientKey } from './client-key.ts';
+import { givenClient } from './given.ts';
+import { keyReferenceFor } from './key-reference.ts';
 import { openRegistrations, type Registration } from './registrations.ts';
 
-const longestClientId = 2 * 1024;
 const hint = 'register a native client at the provider, and give its id with --client-id';
 
 /**
@@ -33,6 +35,7 @@ export async function findRegistration(
   const { hostname, port } = new URL(kept.redirectUri);
   const fits =
     hostname === settings.redirectHost &&
+    kept.client.key?.file === settings.clientKey &&
     (settings.redirectPort === undefined || Number(port || 80) === settings.redirectPort) &&
     (kept.secretExpiresAt === undefined || kept.secretExpiresAt > edges.now() + 60_000);
   if (fits && (await isKnown(reach, server, kept.client))) return kept;
@@ -75,39 +78,18 @@ export async function clientFor(
 ): Promise<Client> {
   if (settings.clientId !== undefined) return givenClient(edges, settings, server);
   if (found?.redirectUri === redirectUri) return found.client;
-  const registration = await register(reach, server, redirectUri);
+  const { clientKey } = settings;
+  const key = clientKey === undefined ? undefined : await keyReferenceFor(clientKey, server, edges.log);
+  const registration = await register(reach, server, redirectUri, key);
   await openRegistrations(edges).put(registration);
   return registration.client;
-}
-
-/** A client registered in advance; without a secret, an https URL is a client id metadata document. */
-async function givenClient(
-  edges: SignInEdges,
-  settings: SignInSettings,
-  server: AuthorizationServer,
-): Promise<Client> {
-  const { clientId = '', clientSecret: secret } = settings;
-  const id = checkClientId(clientId);
-  if (secret) await refuseOtherIssuer(edges, id, server.issuer);
-  const methods = server.token_endpoint_auth_methods_supported;
-  return { id, secret, authMethod: authMethodFor(secret, undefined, methods), dynamic: false };
-}
-
-/** A client's secret goes to the issuer that it was first used with, and nowhere else (RFC 8252 8.5). */
-async function refuseOtherIssuer({ index }: SignInEdges, clientId: string, issuer: string): Promise<void> {
-  const other = (await index.list()).find((entry) => entry.clientId === clientId && entry.issuer !== issuer);
-  if (!other) return;
-  throw new AppError(
-    'metadata_invalid',
-    `the secret of client ${display(clientId, 80)} belongs to ${display(other.issuer)}, not to ${display(issuer)}`,
-    { hint: `if ${other.server} has moved, run mcp-whoami logout ${other.server} first` },
-  );
 }
 
 async function register(
   reach: Reach,
   server: AuthorizationServer,
   redirectUri: string,
+  key: KeyReference | undefined,
 ): Promise<Registration> {
   const { issuer, registration_endpoint: endpoint } = server;
   if (endpoint === undefined) {
@@ -116,7 +98,7 @@ async function register(
   const answer = await exchangeWith(reach, endpoint, 'the registration endpoint', {
     method: 'POST',
     headers: { 'content-type': 'application/json', accept: 'application/json' },
-    body: JSON.stringify(registrationRequest(server, redirectUri)),
+    body: JSON.stringify(await registrationRequest(server, redirectUri, key)),
   }).catch((error: unknown) => {
     throw issuerFailure(error, new URL(endpoint), issuer);
   });
@@ -127,10 +109,14 @@ async function register(
     const why = errorText(answer.body) ?? `status ${answer.status}`;
     throw new AppError('registration_failed', `${display(issuer)} refused to register us (${why})`, { hint });
   }
-  return readRegistration(parseJsonObject(answer.body, endpoint), server, redirectUri);
+  return readRegistration(parseJsonObject(answer.body, endpoint), server, redirectUri, key);
 }
 
-function registrationRequest(server: AuthorizationServer, redirectUri: string): JsonObject {
+async function registrationRequest(
+  server: AuthorizationServer,
+  redirectUri: string,
+  key: KeyReference | undefined,
+): Promise<JsonObject> {
   const methods = server.token_endpoint_auth_methods_supported;
   return {
     client_name: 'mcp-whoami',
@@ -138,10 +124,22 @@ function registrationRequest(server: AuthorizationServer, redirectUri: string): 
     application_type: 'native',
     grant_types: ['authorization_code', 'refresh_token'],
     response_types: ['code'],
-    // Where `none` is not listed the server chooses: asking for it makes some of them a broken client.
-    ...(methods === undefined || methods.includes('none') ? { token_endpoint_auth_method: 'none' } : {}),
+    ...(key ? await keyMembers(key) : publicMembers(methods)),
     software_id: 'mcp-whoami',
     software_version: version,
+  };
+}
+
+/** Where `none` is not listed the server chooses: asking for it makes some of them a broken client. */
+function publicMembers(methods: readonly string[] | undefined): JsonObject {
+  return methods === undefined || methods.includes('none') ? { token_endpoint_auth_method: 'none' } : {};
+}
+
+async function keyMembers({ file, algorithm }: KeyReference): Promise<JsonObject> {
+  return {
+    token_endpoint_auth_method: 'private_key_jwt',
+    token_endpoint_auth_signing_alg: algorithm,
+    jwks: { keys: [publicJwk(await readClientKey(file), algorithm)] },
   };
 }
 
@@ -153,6 +151,7 @@ function readRegistration(
   answer: JsonObject,
   server: AuthorizationServer,
   redirectUri: string,
+  key: KeyReference | undefined,
 ): Registration {
   const { issuer, token_endpoint_auth_methods_supported: methods } = server;
   const id = stringMember(answer, 'client_id');
@@ -163,25 +162,22 @@ function readRegistration(
   }
   const text = stringMember(answer, 'client_secret');
   const told = stringMember(answer, 'token_endpoint_auth_method');
-  const secret = text !== undefined && told !== 'none' ? new Secret(text) : undefined;
+  const byKey = key !== undefined && (told ?? 'private_key_jwt') === 'private_key_jwt';
+  const secret = text !== undefined && told !== 'none' && !byKey ? new Secret(text) : undefined;
   const end = Number(answer.client_secret_expires_at);
   return {
     issuer,
     client: {
       id: checkClientId(id),
       secret,
-      authMethod: authMethodFor(secret, told, methods),
+      authMethod: byKey ? 'private_key_jwt' : authMethodFor(secret, told, methods),
+      ...(byKey ? { key } : {}),
       dynamic: true,
       ...(answer.require_pushed_authorization_requests === true ? { pushesRequests: true } : {}),
     },
     redirectUri,
     secretExpiresAt: secret && end > 0 ? end * 1000 : undefined,
   };
-}
-
-function checkClientId(id: string): string {
-  if (id.length <= longestClientId && /^[\x20-\x7e]+$/.test(id)) return id;
-  throw new AppError('registration_failed', 'the client id is too long, or not visible ASCII', { hint });
 }
 
 function errorText(body: string): string | undefined {

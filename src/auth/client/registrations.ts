@@ -71,10 +71,10 @@ export function openRegistrations({ vault, locks, configDir, log }: Edges): Regi
       const redirectUri = kept && stringMember(kept, 'redirectUri');
       if (!client || !redirectUri || !URL.canParse(redirectUri)) return undefined;
       const end = kept.secretExpiresAt;
-      const secret =
-        client.authMethod === 'none' ? undefined : await vault.load(secretKey(issuer, client.id));
+      const hasSecret = client.authMethod !== 'none' && !client.key;
+      const secret = hasSecret ? await vault.load(secretKey(issuer, client.id)) : undefined;
       // A secret that is gone makes the registration useless.
-      if (client.authMethod !== 'none' && !secret) return undefined;
+      if (hasSecret && !secret) return undefined;
       return {
         issuer,
         client: { ...client, secret },

@@ -19,7 +19,9 @@ export interface AuthorizationServer {
   readonly pushed_authorization_request_endpoint?: string;
   readonly require_pushed_authorization_requests?: boolean;
   readonly scopes_supported?: string[];
+  readonly grant_types_supported?: string[];
   readonly token_endpoint_auth_methods_supported?: string[];
+  readonly token_endpoint_auth_signing_alg_values_supported?: string[];
   readonly code_challenge_methods_supported?: string[];
   readonly id_token_signing_alg_values_supported?: string[];
   readonly authorization_response_iss_parameter_supported?: boolean;
@@ -158,7 +160,9 @@ function checked(
     ...optional(pushedTo, pushes ? required(pushedTo) : endpoint(pushedTo)),
     ...(pushes ? { require_pushed_authorization_requests: true } : {}),
     ...strings('scopes_supported'),
+    ...strings('grant_types_supported'),
     ...strings('token_endpoint_auth_methods_supported'),
+    ...strings('token_endpoint_auth_signing_alg_values_supported'),
     ...strings('code_challenge_methods_supported'),
     ...strings('id_token_signing_alg_values_supported'),
     ...(document.authorization_response_iss_parameter_supported === true

@@ -66,7 +66,7 @@ export function refusedBy(
     case 'invalid_client':
     case 'incorrect_client_credentials':
       return new AppError('sign_in_failed', `${who} does not know this client${said}`, {
-        hint: 'check --client-id, and MCP_WHOAMI_CLIENT_SECRET if the client has a secret',
+        hint: 'check --client-id, and what proves the client, if it has a secret or a key: MCP_WHOAMI_CLIENT_SECRET, --client-key',
       });
     case 'redirect_uri_mismatch':
       return new AppError('sign_in_failed', `${who} does not know our redirect URI${said}`, {

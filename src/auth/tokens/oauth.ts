@@ -3,6 +3,7 @@ import { AppError, reasonOf } from '../../lib/errors.ts';
 import { isObject, type JsonObject, stringMember } from '../../lib/json.ts';
 import { Secret } from '../../lib/secret.ts';
 import { display } from '../../lib/text.ts';
+import { clientAuthentication, hasSecondWay } from '../client/authentication.ts';
 import type { Client } from '../client/client.ts';
 import type { AuthorizationServer } from '../discovery/issuer-metadata.ts';
 import { issuerDown, type Reach } from '../discovery/reach.ts';
@@ -49,8 +50,11 @@ type Request<T> = (
 
 /** The endpoints that we prove ourselves at as a client, by the member without which their answer is none. */
 const endpoints = {
-  access_token: 'token endpoint',
-  request_uri: 'endpoint for pushed authorization requests',
+  access_token: { name: 'token endpoint', member: 'token_endpoint' },
+  request_uri: {
+    name: 'endpoint for pushed authorization requests',
+    member: 'pushed_authorization_request_endpoint',
+  },
 } as const;
 
 export interface Asking {
@@ -78,27 +82,24 @@ export async function askIssuer<T>(
   needed: keyof typeof endpoints,
   send: Request<T>,
 ): Promise<Answered<T>> {
-  let result = await ask(asking, needed, false, send);
-  // RFC 6749 2.3.1 has id and secret percent-encoded before Basic; many servers do not decode them.
-  const encodable = /[^A-Za-z0-9]/.test(asking.client.id + (asking.client.secret?.reveal() ?? ''));
-  const basic = asking.client.authMethod === 'client_secret_basic' && encodable;
-  if (basic && 'refused' in result && result.refused.status === 401) {
-    result = await ask(asking, needed, true, send);
-  }
-  return result;
+  const result = await ask(asking, needed, undefined, send);
+  if (!('refused' in result) || !hasSecondWay(asking.client)) return result;
+  const { status, error } = result.refused;
+  if (status !== 401 && error !== 'invalid_client') return result;
+  return ask(asking, needed, asking.server[endpoints[needed].member], send);
 }
 
 async function ask<T>(
   asking: Asking,
   needed: keyof typeof endpoints,
-  rawBasic: boolean,
+  again: string | undefined,
   send: Request<T>,
 ): Promise<Answered<T>> {
   const library = await loadLibrary();
   const recording = recordingFetch(asking.reach, asking.server.issuer);
   const { issuer } = asking.server;
   try {
-    const configuration = configure(library, asking, recording, rawBasic);
+    const configuration = configure(library, asking, recording, again);
     return { granted: await send(library, configuration, recording) };
   } catch (error) {
     const ours = appErrorIn(error);
@@ -112,7 +113,7 @@ async function ask<T>(
       return { refused: { status: heard.status, error: code && without(code, asking.secrets), description } };
     }
     if (!heard.json || stringMember(heard.json, needed) === undefined) {
-      throw issuerDown(issuer, `its ${endpoints[needed]} answers without ${needed}`, error);
+      throw issuerDown(issuer, `its ${endpoints[needed].name} answers without ${needed}`, error);
     }
     throw failed(issuer, error);
   }
@@ -139,26 +140,14 @@ export function configure(
   library: typeof Library,
   { reach, server, client }: Omit<Asking, 'secrets'>,
   recording: RecordingFetch = recordingFetch(reach, server.issuer),
-  rawBasic = false,
+  again?: string,
 ): Library.Configuration {
-  const auth = clientAuthentication(library, client, rawBasic);
+  const auth = clientAuthentication(library, client, again);
   const configuration = new library.Configuration({ ...server }, client.id, {}, auth);
   configuration[library.customFetch] = recording.fetch as Library.CustomFetch;
   // Every URL has passed `secureUrl` already: plain http is left for loopback and what the user named.
   library.allowInsecureRequests(configuration);
   return configuration;
-}
-
-function clientAuthentication(
-  library: typeof Library,
-  { id, secret, authMethod }: Client,
-  rawBasic: boolean,
-): Library.ClientAuth {
-  if (!secret || authMethod === 'none') return library.None();
-  if (authMethod === 'client_secret_post') return library.ClientSecretPost(secret.reveal());
-  if (!rawBasic) return library.ClientSecretBasic(secret.reveal());
-  const credentials = Buffer.from(`${id}:${secret.reveal()}`).toString('base64');
-  return (_server, _client, _body, headers) => headers.set('authorization', `Basic ${credentials}`);
 }
 
 const longestToken = 16 * 1024;
@@ -185,7 +174,8 @@ function token(text: string, issuer: string): Secret {
   throw new AppError('sign_in_failed', `${display(issuer)} gave a token that is ${what}`);
 }
 
-/** `text` without the secrets that were sent: a server may echo them. */
+/** `text` without the secrets that were sent, client assertions among them: a server may echo them. */
 export function without(text: string, secrets: readonly string[]): string {
-  return secrets.reduce((kept, secret) => (secret ? kept.replaceAll(secret, '[redacted]') : kept), text);
+  const kept = text.replace(/eyJ[\w-]+\.[\w-]+\.[\w-]+/g, '[redacted]');
+  return secrets.reduce((rest, secret) => (secret ? rest.replaceAll(secret, '[redacted]') : rest), kept);
 }

@@ -1,6 +1,6 @@
-import { type JsonObject, parseJsonObject, stringMember } from '../../lib/json.ts';
+import { isObject, type JsonObject, parseJsonObject, stringMember } from '../../lib/json.ts';
 import { Secret } from '../../lib/secret.ts';
-import type { Client, ClientAuthMethod } from '../client/client.ts';
+import type { Client, ClientAuthMethod, KeyReference } from '../client/client.ts';
 import { clientAuthMethods } from '../client/client.ts';
 
 /**
@@ -95,7 +95,13 @@ export function parseClient(from: JsonObject | undefined): Client | undefined {
     id,
     secret: secret === undefined ? undefined : new Secret(secret),
     authMethod: authMethod satisfies ClientAuthMethod,
+    ...(isObject(from.key) ? { key: parseKey(from.key) } : {}),
     dynamic: from.dynamic === true,
     ...(from.pushesRequests === true ? { pushesRequests: true } : {}),
   };
+}
+
+function parseKey(from: JsonObject): KeyReference | undefined {
+  const [file, algorithm] = [stringMember(from, 'file'), stringMember(from, 'algorithm')];
+  return file === undefined || algorithm === undefined ? undefined : { file, algorithm };
 }

@@ -44,6 +44,12 @@ export const signInOptions = {
     help: 'a client registered in advance; an https URL is a client id metadata document',
   }),
   clientSecret: secret({ variables: ['MCP_WHOAMI_CLIENT_SECRET'], help: "that client's secret" }),
+  clientKey: text({
+    flag: 'client-key',
+    value: 'FILE',
+    member: 'clientKey',
+    help: "that client's private key, PEM or JWK (private_key_jwt); it stays in its file",
+  }),
   scope: text({
     flag: 'scope',
     value: '"A B"',
