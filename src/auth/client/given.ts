@@ -12,7 +12,7 @@ import { keyReferenceFor } from './key-reference.ts';
  * A client registered in advance (`--client-id`): with its key, with its secret, or public. Without either, an
  * https URL is a client id metadata document.
  *
- * The secret is the one of the settings, else the one that a person is asked for, else the one of the sign-in
+ * The secret is the one that a person is asked for, else the one of the settings, else the one of the sign-in
  * before. Throws AppError `registration_failed`, `metadata_invalid` (secret or key belong to another issuer),
  * those of `keyReferenceFor` and of asking, and those of the vault.
  */
@@ -31,7 +31,7 @@ export async function givenClient(
   const wanted = settings.clientSecret !== undefined || edges.askClientSecret !== undefined;
   const kept = wanted ? undefined : await keptSecret(edges, settings, id);
   if (wanted || kept) await refuseOtherIssuer(edges, settings, id, issuer, 'secret');
-  const secret = settings.clientSecret ?? kept ?? (await edges.askClientSecret?.(id, issuer));
+  const secret = (await edges.askClientSecret?.(id, issuer)) ?? settings.clientSecret ?? kept;
   return { id, secret, authMethod: authMethodFor(secret, undefined, methods), dynamic: false };
 }
 

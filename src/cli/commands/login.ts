@@ -1,8 +1,9 @@
 import { createInterface } from 'node:readline';
-import type { SignedIn } from '../../auth/login.ts';
+import type { SignedIn, SignInEdges } from '../../auth/login.ts';
 import { noBrowserReason } from '../../lib/desktop.ts';
 import { AppError } from '../../lib/errors.ts';
 import { display } from '../../lib/text.ts';
+import { askClientSecret } from '../ask-secret.ts';
 import { type Client, clientOptions, setUpClient, toRemember } from '../client.ts';
 import type { Command } from '../command.ts';
 import type { Context } from '../context.ts';
@@ -21,6 +22,10 @@ const loginOptions = {
   ...jsonOption,
   noBrowser: toggle({ flag: 'no-browser', help: 'print the address, take the pasted redirect URL' }),
   switchAccount: toggle({ flag: 'switch-account', help: 'ask the provider to offer a choice of accounts' }),
+  askClientSecret: toggle({
+    flag: 'ask-client-secret',
+    help: "ask here for the client's secret, and keep it with the tokens",
+  }),
   printRedirectUri: toggle({
     flag: 'print-redirect-uri',
     help: 'print what to register at a provider, and exit',
@@ -46,7 +51,10 @@ export const command: Command = {
         hint: '--store memory is for bridge; leave it out, or use --store file',
       });
     }
-    const edges = await openEdges(context, client, keychainWaitMs)();
+    const edges = {
+      ...(await openEdges(context, client, keychainWaitMs)()),
+      ...asking(context, client, given),
+    };
     const asked = given.flags.has('no-browser');
     const reason = asked ? 'asked for' : noBrowserReason(context);
     const pasting = reason ? pastedLines(context) : undefined;
@@ -73,6 +81,20 @@ export const command: Command = {
     }
   },
 };
+
+/** The edge by which a person is asked for the client's secret, if `--ask-client-secret` says so. */
+function asking(context: Context, { signIn }: Client, given: Given): Pick<SignInEdges, 'askClientSecret'> {
+  if (!given.flags.has('ask-client-secret')) return {};
+  if (signIn.clientId === undefined) {
+    throw new AppError('usage', '--ask-client-secret: of which client? Name it with --client-id ID');
+  }
+  if (signIn.clientKey !== undefined) {
+    throw new AppError('usage', 'a client proves itself with its secret or with its key, not with both', {
+      hint: 'leave out --ask-client-secret or --client-key',
+    });
+  }
+  return { askClientSecret: (id, issuer) => askClientSecret(context, id, issuer) };
+}
 
 function tellUrl(
   context: Context,
@@ -133,10 +155,16 @@ function sayNoOAuth(context: Context, client: Client, given: Given): number {
 
 /** Lines of standard input, as they come; its end is no reason to stop waiting for the loopback redirect. */
 function pastedLines(context: Context) {
-  const reader = createInterface({ input: context.stdin, terminal: false });
+  const read = () => createInterface({ input: context.stdin, terminal: false });
+  let reader: ReturnType<typeof read> | undefined;
+  // Opened with the first wait for a line: until then the terminal is there for a question.
+  async function* lines() {
+    reader = read();
+    yield* reader;
+  }
   const close = () => {
-    reader.close();
+    reader?.close();
     context.stdin.pause();
   };
-  return { lines: reader, close };
+  return { lines: lines(), close };
 }

@@ -14,6 +14,7 @@ import {
   confidentialProvider,
   publicKeys,
 } from '../../support/confidential-provider.ts';
+import { threat } from '../../support/threats.ts';
 import { replyJson, startIssuer } from './support/issuer.ts';
 import { createWorld, refusal, type World } from './support/world.ts';
 
@@ -142,7 +143,7 @@ async function metadataWith(issuer: string, more: object): Promise<string> {
 }
 
 describe('the key', () => {
-  it('stays in its file: the vault, the index and the log know its place alone', async () => {
+  it(threat('S1', 'stays in its file: the vault, the index and the log know its place alone'), async () => {
     await provider();
     const edges = world.process();
     await world.login(edges, {}, { clientId: 'by-ES256', clientKey: await keyFile(keys.ES256) });
@@ -201,7 +202,7 @@ describe('the key', () => {
     expect(edges.lines.join()).toContain(`chmod 600 ${clientKey}`);
   });
 
-  it('S7: proves a client to the issuer of its first sign-in, to no other', async () => {
+  it(threat('S7', 'proves a client to the issuer of its first sign-in, to no other'), async () => {
     await provider();
     const settings = { clientId: 'by-ES256', clientKey: await keyFile(keys.ES256) };
     await world.login(world.process(), {}, settings);
@@ -213,7 +214,7 @@ describe('the key', () => {
     expect(evil.at('token')).toEqual([]);
   });
 
-  it('S3: an assertion that the server echoes is not shown', async () => {
+  it(threat('S3', 'an assertion that the server echoes is not shown'), async () => {
     world.issuer.behaviour.token = (form) =>
       replyJson(400, { error: 'invalid_request', error_description: `no ${form.get('client_assertion')}` });
     const edges = world.process();
@@ -259,7 +260,7 @@ describe('a secret that a person is asked for', () => {
     expect(grants).toHaveLength(2);
   });
 
-  it('S7: goes to no other issuer, asked for anew or kept', async () => {
+  it(threat('S7', 'goes to no other issuer, asked for anew or kept'), async () => {
     await provider();
     await world.login(asking([secretText]).edges, {}, { clientId: 'by-post' });
     const evil = world.keep(await startIssuer());
@@ -274,7 +275,7 @@ describe('a secret that a person is asked for', () => {
     expect(evil.at('token')).toEqual([]);
   });
 
-  it('S7: also where nothing but memory knows the first issuer', async () => {
+  it(threat('S7', 'also where nothing but memory knows the first issuer'), async () => {
     await provider();
     const edges = Object.assign(world.process('memory'), {
       askClientSecret: async () => new Secret(secretText),
