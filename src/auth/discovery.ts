@@ -30,14 +30,15 @@ export interface Discovery {
 /**
  * From the URL of an MCP server to its authorization server, every step checked against the one before.
  *
- * Out: `no_oauth_wanted` when the server answers without a token and offers no sign-in. Throws AppError
- * `server_unreachable`, `not_mcp_server`, `metadata_invalid`, `issuer_unreachable`, `pkce_unsupported`,
- * `insecure_url`.
+ * In: how the person signs in; PKCE belongs to the code. Out: `no_oauth_wanted` when the server answers without a
+ * token and offers no sign-in. Throws AppError `server_unreachable`, `not_mcp_server`, `metadata_invalid`,
+ * `issuer_unreachable`, `pkce_unsupported`, `insecure_url`.
  */
 export async function discover(
   reach: Reach,
   settings: SignInSettings,
   log: Log,
+  flow: 'code' | 'device' = 'code',
 ): Promise<Discovery | 'no_oauth_wanted'> {
   const { server } = settings;
   const probe = await probeServer(reach, server);
@@ -50,7 +51,7 @@ export async function discover(
   if (probe.wants === 'unclear' && !metadata && !settings.metadata) throw notMcp(server, probe.status);
 
   const issuing = await authorizationServer(reach, settings, metadata, log);
-  requirePkce(issuing, settings.assumePkce, log);
+  if (flow === 'code') requirePkce(issuing, settings.assumePkce, log);
   return { server: issuing, resource: metadata?.resource, scopes: scopesAsked(challenge, metadata) };
 }
 

@@ -34,6 +34,9 @@ export interface AuthorizationRequest {
   readonly startedAt: number;
 }
 
+/** What tokens are asked for, of whom, by whom: the same for every grant. */
+export type Asked = Pick<AuthorizationRequest, 'scope' | 'resource' | 'server' | 'client'>;
+
 const longestUrl = 8 * 1024;
 
 /** Set by us alone: `--auth-param` may not touch them. */
@@ -77,16 +80,10 @@ export async function createRequest(
   const { server } = discovery;
   const library = await loadLibrary();
   const verifier = library.randomPKCECodeVerifier();
-  const scopes = scopesToAsk(settings, discovery, parts.moreScope);
-  const nonce = scopes.includes('openid') ? library.randomNonce() : undefined;
-  const resource = settings.resource === 'none' ? undefined : (settings.resource ?? discovery.resource);
-  const scope = scopes.length > 0 ? scopes.join(' ') : undefined;
-  const prompt = promptFor(settings, scopes, server);
+  const { scope, resource, parameters: wishes } = wishesOf(settings, discovery, parts.moreScope);
+  const nonce = scope?.split(' ').includes('openid') ? library.randomNonce() : undefined;
   const parameters = {
-    ...(prompt ? { prompt } : {}),
-    ...extraParameters(settings.authParams),
-    ...(scope ? { scope } : {}),
-    ...(resource ? { resource } : {}),
+    ...wishes,
     ...(nonce ? { nonce } : {}),
     redirect_uri: redirectUri,
     state,
@@ -121,6 +118,30 @@ export async function createRequest(
     client,
     startedAt: parts.now,
   };
+}
+
+/**
+ * What the settings and the server want of a sign-in, and how it is written as parameters of a request. A server
+ * ignores the ones that it does not know (RFC 6749 3.1).
+ *
+ * Throws AppError `usage`.
+ */
+export function wishesOf(
+  settings: SignInSettings,
+  discovery: Discovery,
+  moreScope?: string,
+): Pick<Asked, 'scope' | 'resource'> & { readonly parameters: Record<string, string> } {
+  const scopes = scopesToAsk(settings, discovery, moreScope);
+  const scope = scopes.length > 0 ? scopes.join(' ') : undefined;
+  const resource = settings.resource === 'none' ? undefined : (settings.resource ?? discovery.resource);
+  const prompt = promptFor(settings, scopes, discovery.server);
+  const parameters = {
+    ...(prompt ? { prompt } : {}),
+    ...extraParameters(settings.authParams),
+    ...(scope ? { scope } : {}),
+    ...(resource ? { resource } : {}),
+  };
+  return { scope, resource, parameters };
 }
 
 /**

@@ -12,7 +12,7 @@ import type { SignInEdges } from './edges.ts';
 import { keepFresh } from './pushed-request.ts';
 import { type Loopback, type Outcome, openLoopback } from './redirect/loopback.ts';
 import { type AuthorizationRequest, createRequest } from './request.ts';
-import { redeem } from './tokens/redeem.ts';
+import { type Redeemed, redeem } from './tokens/redeem.ts';
 import { openTokenStore } from './tokens/token-store.ts';
 
 /** The outcome of a sign-in: whom, where, until when. No secrets. */
@@ -164,7 +164,15 @@ async function conclude(
     await openRegistrations(edges).remove(request.server.issuer, request.client.id);
     return redeemed;
   }
-  const { set, identity } = redeemed;
+  return keep(edges, settings, redeemed);
+}
+
+/** Keeps the tokens, with whose they are. Throws what the vault throws. */
+export async function keep(
+  edges: SignInEdges,
+  settings: SignInSettings,
+  { set, identity }: Redeemed,
+): Promise<SignedIn> {
   const store = openTokenStore(edges, settings);
   await store.alone(() => store.save(set, identity));
   if (!set.refreshToken && set.lifetimeMs !== undefined) {
@@ -200,7 +208,7 @@ export function failedPageOf(error: unknown): Outcome {
 }
 
 /** A server that now names another issuer gets a new sign-in, and the person a word about it (security C21). */
-async function sayMove(edges: SignInEdges, settings: SignInSettings, issuer: string): Promise<void> {
+export async function sayMove(edges: SignInEdges, settings: SignInSettings, issuer: string): Promise<void> {
   const before = await edges.index.get(openTokenStore(edges, settings).key);
   if (!before || before.issuer === issuer) return;
   edges.log.warn(`${settings.server.href} names another authorization server than before`, {

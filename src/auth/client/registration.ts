@@ -47,7 +47,7 @@ export async function findRegistration(
  * Asks with a refresh token that cannot exist: a server that still knows the client finds fault with that. One
  * that breaks down over such a token has told nothing.
  */
-async function isKnown(reach: Reach, server: AuthorizationServer, client: Client): Promise<boolean> {
+export async function isKnown(reach: Reach, server: AuthorizationServer, client: Client): Promise<boolean> {
   const unknown = randomBytes(32).toString('base64url');
   const asking = { reach, server, client, secrets: [unknown] };
   try {
@@ -80,16 +80,23 @@ export async function clientFor(
   if (found?.redirectUri === redirectUri) return found.client;
   const { clientKey } = settings;
   const key = clientKey === undefined ? undefined : await keyReferenceFor(clientKey, server, edges.log);
-  const registration = await register(reach, server, redirectUri, key);
+  const registration = await register(reach, server, redirectUri, { key });
   await openRegistrations(edges).put(registration);
   return registration.client;
 }
 
-async function register(
+/** What a registration asks for beyond the code flow of a public client. */
+export interface Special {
+  readonly key?: KeyReference | undefined;
+  readonly grants?: readonly string[];
+}
+
+/** Registers us anew (RFC 7591). Throws AppError `registration_failed`, `issuer_unreachable`. */
+export async function register(
   reach: Reach,
   server: AuthorizationServer,
   redirectUri: string,
-  key: KeyReference | undefined,
+  special: Special,
 ): Promise<Registration> {
   const { issuer, registration_endpoint: endpoint } = server;
   if (endpoint === undefined) {
@@ -98,7 +105,7 @@ async function register(
   const answer = await exchangeWith(reach, endpoint, 'the registration endpoint', {
     method: 'POST',
     headers: { 'content-type': 'application/json', accept: 'application/json' },
-    body: JSON.stringify(await registrationRequest(server, redirectUri, key)),
+    body: JSON.stringify(await registrationRequest(server, redirectUri, special)),
   }).catch((error: unknown) => {
     throw issuerFailure(error, new URL(endpoint), issuer);
   });
@@ -109,20 +116,20 @@ async function register(
     const why = errorText(answer.body) ?? `status ${answer.status}`;
     throw new AppError('registration_failed', `${display(issuer)} refused to register us (${why})`, { hint });
   }
-  return readRegistration(parseJsonObject(answer.body, endpoint), server, redirectUri, key);
+  return readRegistration(parseJsonObject(answer.body, endpoint), server, redirectUri, special.key);
 }
 
 async function registrationRequest(
   server: AuthorizationServer,
   redirectUri: string,
-  key: KeyReference | undefined,
+  { key, grants = [] }: Special,
 ): Promise<JsonObject> {
   const methods = server.token_endpoint_auth_methods_supported;
   return {
     client_name: 'mcp-whoami',
     redirect_uris: [redirectUri],
     application_type: 'native',
-    grant_types: ['authorization_code', 'refresh_token'],
+    grant_types: ['authorization_code', 'refresh_token', ...grants],
     response_types: ['code'],
     ...(key ? await keyMembers(key) : publicMembers(methods)),
     software_id: 'mcp-whoami',

@@ -17,10 +17,14 @@ export interface Registration {
   readonly secretExpiresAt: number | undefined;
 }
 
-/** `registrations.json` in the configuration folder, by issuer; the secrets are in the vault. */
+/** How a client signs people in: a registration is made for one of them (RFC 7591 2, `grant_types`). */
+export type Flow = 'code' | 'device';
+
+/** `registrations.json` in the configuration folder, by issuer and flow; the secrets are in the vault. */
 export interface Registrations {
-  get(issuer: string): Promise<Registration | undefined>;
-  put(registration: Registration): Promise<void>;
+  /** Default: `code`, here as below. */
+  get(issuer: string, flow?: Flow): Promise<Registration | undefined>;
+  put(registration: Registration, flow?: Flow): Promise<void>;
   /** Forgets the registration with this client id; another one is left alone. */
   remove(issuer: string, clientId: string): Promise<void>;
 }
@@ -28,6 +32,9 @@ export interface Registrations {
 type Edges = Pick<SignInEdges, 'vault' | 'locks' | 'configDir' | 'log'>;
 
 const lockMs = 10_000;
+
+/** An issuer has no fragment (RFC 8414 2). */
+const slotOf = (issuer: string, flow: Flow = 'code') => (flow === 'code' ? issuer : `${issuer}#${flow}`);
 
 export function openRegistrations({ vault, locks, configDir, log }: Edges): Registrations {
   const path = join(configDir, 'registrations.json');
@@ -65,8 +72,8 @@ export function openRegistrations({ vault, locks, configDir, log }: Edges): Regi
   }
 
   return {
-    async get(issuer) {
-      const kept = (await read()).get(issuer);
+    async get(issuer, flow) {
+      const kept = (await read()).get(slotOf(issuer, flow));
       const client = kept && parseClient(isObject(kept.client) ? kept.client : undefined);
       const redirectUri = kept && stringMember(kept, 'redirectUri');
       if (!client || !redirectUri || !URL.canParse(redirectUri)) return undefined;
@@ -82,15 +89,18 @@ export function openRegistrations({ vault, locks, configDir, log }: Edges): Regi
         secretExpiresAt: typeof end === 'number' ? end : undefined,
       };
     },
-    async put({ issuer, client, redirectUri, secretExpiresAt }) {
+    async put({ issuer, client, redirectUri, secretExpiresAt }, flow) {
       if (client.secret) await vault.save(secretKey(issuer, client.id), client.secret);
       const { secret: _, ...open } = printClient(client);
-      await change((all) => void all.set(issuer, { client: open, redirectUri, secretExpiresAt }));
+      const kept = { client: open, redirectUri, secretExpiresAt };
+      await change((all) => void all.set(slotOf(issuer, flow), kept));
     },
     async remove(issuer, clientId) {
       await change((all) => {
-        const kept = all.get(issuer)?.client;
-        if (isObject(kept) && kept.id === clientId) all.delete(issuer);
+        for (const slot of [slotOf(issuer), slotOf(issuer, 'device')]) {
+          const kept = all.get(slot)?.client;
+          if (isObject(kept) && kept.id === clientId) all.delete(slot);
+        }
       });
       await vault.remove(secretKey(issuer, clientId));
     },

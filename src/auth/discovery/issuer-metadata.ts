@@ -14,6 +14,7 @@ export interface AuthorizationServer {
   readonly authorization_endpoint: string;
   readonly token_endpoint: string;
   readonly registration_endpoint?: string;
+  readonly device_authorization_endpoint?: string;
   readonly revocation_endpoint?: string;
   readonly userinfo_endpoint?: string;
   readonly pushed_authorization_request_endpoint?: string;
@@ -155,6 +156,7 @@ function checked(
     authorization_endpoint: required('authorization_endpoint'),
     token_endpoint: required('token_endpoint'),
     ...optional('registration_endpoint', endpoint('registration_endpoint')),
+    ...optional('device_authorization_endpoint', endpoint('device_authorization_endpoint')),
     ...optional('revocation_endpoint', endpoint('revocation_endpoint')),
     ...optional('userinfo_endpoint', endpoint('userinfo_endpoint')),
     ...optional(pushedTo, pushes ? required(pushedTo) : endpoint(pushedTo)),

@@ -1,7 +1,7 @@
 import { isObject, type JsonObject, stringMember } from '../../lib/json.ts';
 import { display } from '../../lib/text.ts';
 import type { Reach } from '../discovery/reach.ts';
-import type { AuthorizationRequest } from '../request.ts';
+import type { Asked } from '../request.ts';
 import { configure, type Grant, loadLibrary } from './oauth.ts';
 
 /** Who signed in, for display only: nothing is decided by it. */
@@ -16,25 +16,21 @@ const userinfoMs = 3_000;
  * From the id token; else from the access token's own payload, if it is a JWT; else from the userinfo endpoint.
  * Never fails: a provider that does not tell leaves both open.
  */
-export async function identify(
-  reach: Reach,
-  request: AuthorizationRequest,
-  grant: Grant,
-): Promise<DisplayIdentity> {
+export async function identify(reach: Reach, asked: Asked, grant: Grant): Promise<DisplayIdentity> {
   const payload = jwtPayload(grant.accessToken.reveal());
   const told = identityOf({ ...payload, ...grant.claims });
   if (told.name !== undefined || payload) return told;
-  const asked = await userinfo(reach, request, grant, told.subject);
-  return { subject: told.subject ?? asked.subject, name: asked.name ?? told.name };
+  const more = await userinfo(reach, asked, grant, told.subject);
+  return { subject: told.subject ?? more.subject, name: more.name ?? told.name };
 }
 
 async function userinfo(
   reach: Reach,
-  request: AuthorizationRequest,
+  asked: Asked,
   grant: Grant,
   subject: string | undefined,
 ): Promise<DisplayIdentity> {
-  const { server, client } = request;
+  const { server, client } = asked;
   if (server.userinfo_endpoint === undefined) return identityOf({});
   try {
     const library = await loadLibrary();

@@ -51,6 +51,7 @@ type Request<T> = (
 /** The endpoints that we prove ourselves at as a client, by the member without which their answer is none. */
 const endpoints = {
   access_token: { name: 'token endpoint', member: 'token_endpoint' },
+  device_code: { name: 'device authorization endpoint', member: 'device_authorization_endpoint' },
   request_uri: {
     name: 'endpoint for pushed authorization requests',
     member: 'pushed_authorization_request_endpoint',

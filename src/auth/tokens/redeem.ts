@@ -1,7 +1,7 @@
 import { display } from '../../lib/text.ts';
 import type { Reach } from '../discovery/reach.ts';
 import { judgeRedirect, refusedBy } from '../redirect/redirect.ts';
-import type { AuthorizationRequest } from '../request.ts';
+import type { Asked, AuthorizationRequest } from '../request.ts';
 import { type DisplayIdentity, identify } from './identity.ts';
 import { askForTokens, type Grant } from './oauth.ts';
 import { lifetimeOf, type TokenSet } from './token-set.ts';
@@ -30,9 +30,12 @@ export async function redeem(
     if (error === 'invalid_client' && request.client.dynamic) return 'client_forgotten';
     throw refusedBy(request.server.issuer, error ?? `status ${status}`, description, request.resource);
   }
-  const { granted } = result;
-  const set = tokenSetOf(request, granted, now());
-  return { set, identity: await identify(reach, request, granted) };
+  return settle(reach, request, result.granted, now());
+}
+
+/** What was granted, as it is kept, and who it is. */
+export async function settle(reach: Reach, asked: Asked, grant: Grant, now: number): Promise<Redeemed> {
+  return { set: tokenSetOf(asked, grant, now), identity: await identify(reach, asked, grant) };
 }
 
 function exchange(reach: Reach, request: AuthorizationRequest, parameters: URLSearchParams) {
@@ -58,16 +61,15 @@ function exchange(reach: Reach, request: AuthorizationRequest, parameters: URLSe
   });
 }
 
-function tokenSetOf(request: AuthorizationRequest, grant: Grant, now: number): TokenSet {
-  const { server, client } = request;
+function tokenSetOf({ server, client, scope, resource }: Asked, grant: Grant, now: number): TokenSet {
   return {
     accessToken: grant.accessToken,
     refreshToken: grant.refreshToken,
-    scope: display(grant.scope ?? request.scope ?? '', 4096),
+    scope: display(grant.scope ?? scope ?? '', 4096),
     receivedAt: now,
     lifetimeMs: lifetimeOf(grant.expiresIn),
     issuer: server.issuer,
-    resource: request.resource,
+    resource,
     client,
     tokenEndpoint: server.token_endpoint,
     revocationEndpoint: server.revocation_endpoint,
