@@ -192,7 +192,7 @@ export async function keep(
   };
 }
 
-const forgotten = (issuer: string) =>
+export const forgotten = (issuer: string) =>
   new AppError('registration_failed', `${display(issuer)} forgets us as soon as it has registered us`, {
     hint: 'register a native client there, and give its id with --client-id',
   });

@@ -2,6 +2,8 @@ import { createHash, randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { generateKeyPair, SignJWT } from 'jose';
 import { bodyOf, json, type Listening, listen } from './http.ts';
+import { createDeviceCodes } from './device-codes.ts';
+import { metadataOf } from './issuer-metadata.ts';
 import { createPushedRequests, type PushedRequests } from './pushed.ts';
 
 export interface Seen {
@@ -33,6 +35,8 @@ export interface Behaviour {
   /** Only pushed authorization requests are taken. */
   pushedOnly?: boolean;
   revoke?: (form: URLSearchParams) => Reply | undefined;
+  /** There is a device flow, and this is its honest answer, changed or replaced. */
+  device?: (honest: Record<string, unknown>, form: URLSearchParams) => Record<string, unknown> | Reply;
   userinfo?: () => Reply;
   /** Seconds; default 3600. */
   lifetime?: number;
@@ -66,26 +70,12 @@ export async function startIssuer(behaviour: Behaviour = {}, path = '/oidc'): Pr
   const live = new Map<string, URLSearchParams>();
   const used = new Set<string>();
   const pushed = createPushedRequests();
+  const devices = createDeviceCodes();
   let refreshes = 0;
   let reused = false;
   let issuer = '';
 
-  const honestMetadata = () => ({
-    issuer,
-    authorization_endpoint: `${issuer}/authorize`,
-    token_endpoint: `${issuer}/token`,
-    registration_endpoint: `${issuer}/register`,
-    revocation_endpoint: `${issuer}/revoke`,
-    userinfo_endpoint: `${issuer}/userinfo`,
-    pushed_authorization_request_endpoint: `${issuer}/par`,
-    ...(behaviour.pushedOnly ? { require_pushed_authorization_requests: true } : {}),
-    scopes_supported: ['openid', 'profile', 'offline_access'],
-    response_types_supported: ['code'],
-    code_challenge_methods_supported: ['S256'],
-    token_endpoint_auth_methods_supported: ['none', 'client_secret_basic'],
-    id_token_signing_alg_values_supported: [algorithm],
-    authorization_response_iss_parameter_supported: true,
-  });
+  const honestMetadata = () => metadataOf(issuer, algorithm, behaviour);
 
   async function answer(asked: URLSearchParams, extra: Record<string, unknown> = {}) {
     const refresh = randomBytes(12).toString('hex');
@@ -140,6 +130,8 @@ export async function startIssuer(behaviour: Behaviour = {}, path = '/oidc'): Pr
       if (form.get('resource') !== asked.get('resource')) return no('invalid_target');
       return json(response, 200, await answer(asked, await idToken(asked)));
     }
+    const device = devices.asked(form);
+    if (device) return json(response, 200, await answer(device, await idToken(device)));
     const refresh = form.get('refresh_token') ?? '';
     if (used.has(refresh)) {
       reused = true;
@@ -174,6 +166,13 @@ export async function startIssuer(behaviour: Behaviour = {}, path = '/oidc'): Pr
     if (instead) instead(response);
     else if (clientOf(request) === undefined) json(response, 401, { error: 'invalid_client' });
     else json(response, 201, pushed.push(request.form));
+  }
+
+  function device({ form }: Seen, response: ServerResponse): void {
+    const honest = devices.begin(form, issuer);
+    const told = behaviour.device?.(honest, form) ?? honest;
+    if (typeof told === 'function') told(response);
+    else json(response, 200, told);
   }
 
   function register({ body }: Seen, response: ServerResponse): void {
@@ -214,6 +213,8 @@ export async function startIssuer(behaviour: Behaviour = {}, path = '/oidc'): Pr
         return push(it, response);
       case '/register':
         return register(it, response);
+      case '/device_authorization':
+        return device(it, response);
       case '/revoke': {
         const instead = behaviour.revoke?.(it.form);
         if (instead) return instead(response);
