@@ -1,8 +1,11 @@
 import http from 'node:http';
 import https from 'node:https';
 import type { LookupFunction, Socket } from 'node:net';
-import { AppError, hasCode, reasonOf } from './errors.ts';
-import { createTunnelAgent, type ProxyFor } from './proxy.ts';
+import { isConnecting, neverConnected, whileConnecting } from './connecting.ts';
+import { AppError } from './errors.ts';
+import type { ProxyFor } from './proxy.ts';
+import { trusting } from './trust.ts';
+import { createTunnelAgent } from './tunnel.ts';
 
 /** The sizes and times that bound every exchange (security budgets). Bytes and milliseconds. */
 export const budgets = {
@@ -52,8 +55,8 @@ export interface HttpClient {
   open(url: URL, options?: RequestOptions): Promise<http.IncomingMessage>;
   /** Sends the request and reads the whole answer as UTF-8. Throws AppError `too_large` or `timeout`. */
   read(url: URL, options?: ReadOptions): Promise<Answer>;
-  /** Another client with connections of its own. */
-  fork(more?: Pick<HttpClientOptions, 'maxSockets' | 'keepUntilClosed'>): HttpClient;
+  /** Another client with connections of its own, which are closed with this one's. */
+  fork(more?: Pick<HttpClientOptions, 'maxSockets' | 'keepUntilClosed' | 'authorities'>): HttpClient;
   /** Closes the idle connections: what is sent from now on goes by new ones. */
   retire(): void;
   /** Closes all connections. */
@@ -62,7 +65,8 @@ export interface HttpClient {
 
 export interface HttpClientOptions {
   readonly userAgent: string;
-  readonly ca?: string | undefined;
+  /** Certificate authorities to trust beside those that Node trusts, as PEM texts. */
+  readonly authorities?: readonly string[] | undefined;
   readonly lookup?: LookupFunction | undefined;
   /** Most connections to one origin. Default 256. */
   readonly maxSockets?: number;
@@ -85,9 +89,12 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
     // Ends idle connections only: one that carries a request is told of the silence, and nobody listens.
     ...(options.keepUntilClosed ? {} : { timeout: options.idleMs ?? 4_000 }),
   } as const;
+  const { authorities = [] } = options;
+  const trust = authorities.length > 0 ? { secureContext: trusting(authorities) } : {};
   const plain = new http.Agent(agentOptions);
-  const secure = new https.Agent({ ...agentOptions, ...(options.ca ? { ca: options.ca } : {}) });
+  const secure = new https.Agent({ ...agentOptions, ...trust });
   const tunnels = new Map<string, https.Agent>();
+  const forks = new Set<HttpClient>();
   const agents = () => [plain, secure, ...tunnels.values()];
   if (options.keepUntilClosed) for (const agent of [plain, secure]) Object.assign(agent, { keepSocketAlive });
 
@@ -101,15 +108,21 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
       if (request.body !== undefined) headers['content-length'] = Buffer.byteLength(request.body);
       const tls = url.protocol === 'https:';
       const lookup = request.lookup ?? options.lookup;
+      const proxy = options.proxy?.(url);
       const outgoing = (tls ? https : http).request(url, {
         method: request.method ?? 'GET',
         headers,
-        agent: tls ? agentFor(url) : plain,
+        agent: proxy ? tunnelThrough(proxy) : tls ? secure : plain,
         ...(lookup ? { lookup } : {}),
         ...(request.signal ? { signal: request.signal } : {}),
       });
       const limit = request.headersTimeoutMs ?? budgets.clientHeadersMs;
-      const timer = limit > 0 ? setTimeout(() => outgoing.destroy(timedOut(url, limit)), limit) : undefined;
+      const breakOff = (reason: Error) => {
+        outgoing.destroy(reason);
+        // Node says nothing before there is a socket, and a proxy may take its time to lead to one.
+        if (!outgoing.socket) reject(reason);
+      };
+      const timer = limit > 0 ? setTimeout(() => breakOff(timedOut(url, limit, proxy)), limit) : undefined;
       outgoing.once('response', (incoming) => {
         clearTimeout(timer);
         const coding = incoming.headers['content-encoding'];
@@ -139,9 +152,8 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
         if (!outgoing.reusedSocket) socket.on('error', () => {});
         connected?.(socket, outgoing.reusedSocket);
       });
-      request.started?.((reason) =>
-        outgoing.destroy(isConnecting(outgoing) ? neverConnected(reason) : reason),
-      );
+      request.started?.((reason) => breakOff(isConnecting(outgoing) ? neverConnected(reason) : reason));
+      if (proxy && request.signal) whileConnecting(outgoing, request.signal, reject);
       outgoing.end(request.body);
     });
   }
@@ -167,27 +179,35 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
     }
   }
 
-  function agentFor(url: URL): https.Agent {
-    const proxy = options.proxy?.(url);
-    if (!proxy) return secure;
+  function tunnelThrough(proxy: URL): https.Agent {
     const known = tunnels.get(proxy.href);
     if (known) return known;
-    const ca = options.ca ? { ca: options.ca } : {};
-    const tunnel = createTunnelAgent(proxy, { ...agentOptions, ...ca });
+    const tunnel = createTunnelAgent(proxy, { ...agentOptions, ...trust });
     if (options.keepUntilClosed) Object.assign(tunnel, { keepSocketAlive });
     tunnels.set(proxy.href, tunnel);
     return tunnel;
   }
 
+  function fork(more: Parameters<HttpClient['fork']>[0] = {}): HttpClient {
+    const child = createHttpClient({ ...options, ...more });
+    forks.add(child);
+    const close = () => {
+      forks.delete(child);
+      child.close();
+    };
+    return { ...child, close };
+  }
+
   const close = () => {
     for (const agent of agents()) agent.destroy();
+    for (const child of forks) child.close();
   };
   const retire = () => {
     for (const agent of agents()) {
       for (const socket of Object.values(agent.freeSockets).flat()) socket?.destroy();
     }
   };
-  return { open, read, close, retire, fork: (more = {}) => createHttpClient({ ...options, ...more }) };
+  return { open, read, close, retire, fork };
 }
 
 function keepSocketAlive(socket: Socket): boolean {
@@ -195,18 +215,6 @@ function keepSocketAlive(socket: Socket): boolean {
   socket.unref();
   return true;
 }
-
-/** Whether nothing of a request can have left this machine. */
-function isConnecting({ socket }: http.ClientRequest): boolean {
-  const { connecting, secureConnecting } = (socket ?? { connecting: true }) as Partial<
-    Socket & { secureConnecting: boolean }
-  >;
-  return connecting === true || secureConnecting === true;
-}
-
-/** As the system would say it. */
-const neverConnected = (reason: Error) =>
-  Object.assign(new Error(reason.message), { code: 'ETIMEDOUT', syscall: 'connect' });
 
 /** Reads a stream of at most `maxBytes`; a longer one is cut off at the socket. */
 export async function readAll(incoming: http.IncomingMessage, maxBytes: number, url: URL): Promise<string> {
@@ -225,16 +233,7 @@ export async function readAll(incoming: http.IncomingMessage, maxBytes: number, 
   return Buffer.concat(chunks).toString('utf8');
 }
 
-/** What a failed connection means to a person, without "fetch failed". */
-export function describeNetworkError(error: unknown, url: URL): string {
-  if (error instanceof AppError) return error.message;
-  if (hasCode(error, 'ECONNREFUSED')) return `nothing listens at ${url.origin}`;
-  if (hasCode(error, 'ENOTFOUND', 'EAI_AGAIN')) return `the name ${url.hostname} cannot be resolved`;
-  if (hasCode(error, 'ECONNRESET', 'EPIPE')) return `${url.origin} closed the connection`;
-  if (hasCode(error, 'ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH')) return `${url.origin} does not answer`;
-  return `${url.origin} cannot be reached (${reasonOf(error)})`;
-}
-
-function timedOut(url: URL, ms: number): AppError {
-  return new AppError('timeout', `${url.origin} did not answer within ${ms / 1000} s`);
+function timedOut(url: URL, ms: number, proxy?: URL): AppError {
+  const way = proxy ? ` through the proxy ${proxy.host}` : '';
+  return new AppError('timeout', `${url.origin} did not answer${way} within ${ms / 1000} s`);
 }

@@ -1,96 +1,68 @@
-import http from 'node:http';
-import https from 'node:https';
-import tls from 'node:tls';
-import { AppError, reasonOf } from './errors.ts';
+import { isIP } from 'node:net';
+import { isWithin, subnets } from './address.ts';
+import { AppError } from './errors.ts';
 import { isLoopbackHost } from './url.ts';
 
-/** Which proxy a request takes; `undefined`: none. */
+/** Which proxy a request takes; `undefined`: none. Throws AppError `server_unreachable` for one that cannot be used. */
 export type ProxyFor = (url: URL) => URL | undefined;
 
 /**
- * The proxy of https requests as the environment names it: `HTTPS_PROXY` or `ALL_PROXY`, in capitals or not, except
- * for loopback addresses and what `NO_PROXY` lists (hosts, also with a leading dot or a port; `*`).
+ * The proxy of https requests as the environment names it: `HTTPS_PROXY`, else `ALL_PROXY`, in capitals or not,
+ * except for loopback addresses and what `NO_PROXY` lists. Plain http never takes one: it is for this machine and
+ * for networks that the user named, and its tokens would be open to the proxy.
  */
 export function proxyFrom(environment: Readonly<Record<string, string | undefined>>): ProxyFor {
   const read = (name: string) => environment[name] || environment[name.toLowerCase()] || '';
-  const named = read('HTTPS_PROXY') || read('ALL_PROXY');
-  const text = named === '' || named.includes('://') ? named : `http://${named}`;
-  const proxy = URL.canParse(text) ? new URL(text) : undefined;
+  const name = ['HTTPS_PROXY', 'ALL_PROXY'].find((one) => read(one) !== '');
+  if (name === undefined) return () => undefined;
+  const proxy = readProxy(name, read(name));
   const exceptions = read('NO_PROXY')
     .split(/[\s,]+/)
-    .filter(Boolean);
-  if (!proxy || !/^https?:$/.test(proxy.protocol)) return () => undefined;
-  return (url) =>
-    url.protocol !== 'https:' || isLoopbackHost(url.hostname) || exceptions.some((one) => covers(one, url))
-      ? undefined
-      : proxy;
-}
-
-function covers(exception: string, { hostname, port }: URL): boolean {
-  const [, name = '', wanted] = /^\*?\.?(.*?)(?::(\d+))?$/.exec(exception.toLowerCase()) ?? [];
-  if (wanted !== undefined && wanted !== (port || '443')) return false;
-  return exception === '*' || hostname === name || hostname.endsWith(`.${name}`);
-}
-
-/** For the proxy's answer to CONNECT. Milliseconds. */
-const connectMs = 10_000;
-
-/** An agent whose connections go through the proxy by CONNECT (RFC 9110 9.3.6); TLS is with the server itself. */
-export function createTunnelAgent(proxy: URL, options: https.AgentOptions): https.Agent {
-  const agent = new https.Agent(options);
-  const open = (
-    to: tls.ConnectionOptions,
-    done: (error: Error | null, socket?: tls.TLSSocket) => void,
-  ): undefined => {
-    const target = `${to.host}:${to.port}`;
-    const headers: Record<string, string> = { host: target };
-    if (proxy.username) {
-      const credentials = `${decodeURIComponent(proxy.username)}:${decodeURIComponent(proxy.password)}`;
-      headers['proxy-authorization'] = `Basic ${Buffer.from(credentials).toString('base64')}`;
-    }
-    const request = (proxy.protocol === 'https:' ? https : http).request({
-      host: proxy.hostname.replace(/^\[|\]$/g, ''),
-      port: proxy.port || (proxy.protocol === 'https:' ? 443 : 80),
-      method: 'CONNECT',
-      path: target,
-      headers,
-      agent: false,
-      timeout: connectMs,
-    });
-    request.once('timeout', () => request.destroy(new Error('no answer')));
-    request.once('connect', ({ statusCode = 0 }, socket) => {
-      if (statusCode >= 200 && statusCode < 300) {
-        socket.setTimeout(0);
-        return done(null, tls.connect({ ...to, path: undefined, socket } as tls.ConnectionOptions));
-      }
-      socket.destroy();
-      done(refused(proxy, target, statusCode));
-    });
-    request.once('error', (error) => done(unreachable(proxy, error)));
-    request.end();
-    return undefined;
+    .filter(Boolean)
+    .map(readException);
+  return (url) => {
+    if (url.protocol !== 'https:' || isLoopbackHost(url.hostname)) return undefined;
+    if (exceptions.some((covers) => covers(url))) return undefined;
+    if (proxy instanceof AppError) throw proxy;
+    return proxy;
   };
-  return Object.assign(agent, { createConnection: open });
 }
 
-function refused({ host }: URL, target: string, status: number): AppError {
-  if (status === 407) {
-    return new AppError('server_unreachable', `the proxy ${host} wants other credentials (407)`, {
-      hint: 'put user and password into HTTPS_PROXY: http://user:password@host:port',
-    });
-  }
-  return new AppError(
-    'server_unreachable',
-    `the proxy ${host} does not lead to ${target} (status ${status})`,
-    {
-      hint: 'ask who runs the proxy, or name the server in NO_PROXY',
-    },
-  );
-}
-
-function unreachable({ host }: URL, cause: unknown): AppError {
-  return new AppError('server_unreachable', `the proxy ${host} cannot be reached (${reasonOf(cause)})`, {
-    hint: 'check HTTPS_PROXY, or name the server in NO_PROXY',
-    cause,
+/** Its text may hold a password: it is never shown. */
+function readProxy(name: string, given: string): URL | AppError {
+  const text = given.includes('://') ? given : `http://${given}`;
+  const proxy = URL.canParse(text) ? new URL(text) : undefined;
+  if (proxy?.hostname && /^https?:$/.test(proxy.protocol)) return proxy;
+  const [scheme = ''] = /^[a-z0-9+.-]+(?=:\/\/)/i.exec(given) ?? [];
+  const why =
+    proxy && scheme
+      ? `a ${scheme} proxy, which is not supported`
+      : 'what is no URL (encode @ : / # % in a password)';
+  return new AppError('server_unreachable', `${name} names ${why}`, {
+    hint: 'name an http or https proxy in HTTPS_PROXY, or list the server in NO_PROXY',
   });
 }
+
+type Exception = (url: URL) => boolean;
+
+/** A host with all below it, also written `.host` or `*.host`; an address; a subnet; any with a port; `*`. */
+function readException(text: string): Exception {
+  if (text === '*') return () => true;
+  const bareV6 = !text.startsWith('[') && text.split(':').length > 2;
+  const [, named = '', port] = bareV6 ? ['', text] : (/^(.*?)(?::(\d+))?$/.exec(text) ?? []);
+  const name = named.toLowerCase().replace(/[[\]]|\.$/g, '');
+  const covers = addressException(name) ?? hostException(name.replace(/^\*?\./, ''));
+  return (url) =>
+    (port === undefined || port === (url.port || '443')) && covers(url.hostname.replace(/[[\]]|\.$/g, ''));
+}
+
+function addressException(name: string): ((host: string) => boolean) | undefined {
+  const [net = '', prefix] = name.split('/');
+  const bits = isIP(net) === 6 ? 128 : 32;
+  const length = prefix === undefined ? bits : Number(prefix);
+  if (!isIP(net) || !(length >= 0 && length <= bits)) return undefined;
+  const list = subnets([`${net}/${length}`]);
+  return (host) => isIP(host) !== 0 && isWithin(list, host);
+}
+
+const hostException = (name: string) => (host: string) => host === name || host.endsWith(`.${name}`);

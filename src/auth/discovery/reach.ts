@@ -1,5 +1,6 @@
 import { AppError } from '../../lib/errors.ts';
-import { type Answer, describeNetworkError, type HttpClient, type ReadOptions } from '../../lib/http.ts';
+import type { Answer, HttpClient, ReadOptions } from '../../lib/http.ts';
+import { describeNetworkError, networkHint } from '../../lib/network-error.ts';
 import type { SignInSettings } from '../../lib/settings.ts';
 import { display } from '../../lib/text.ts';
 import { secureUrl, type UrlPolicy } from '../../lib/url.ts';
@@ -71,7 +72,7 @@ export function issuerDown(issuer: string, why: string, cause?: unknown): AppErr
   const message = `the authorization server ${display(issuer)} cannot be reached: ${display(why)}`;
   return new AppError('issuer_unreachable', message, {
     cause,
-    hint: 'try again later; tokens that you have are kept',
+    hint: networkHint(cause) ?? 'try again later; tokens that you have are kept',
   });
 }
 
@@ -79,8 +80,10 @@ export function issuerDown(issuer: string, why: string, cause?: unknown): AppErr
 export function serverFailure(error: unknown, url: URL): AppError {
   const ours = error instanceof AppError ? error : undefined;
   if (ours && ours.code !== 'timeout' && ours.code !== 'too_large') return ours;
-  return new AppError('server_unreachable', `the MCP server ${url.href} cannot be reached`, {
+  const [message, why] = [`the MCP server ${url.href} cannot be reached`, describeNetworkError(error, url)];
+  const hint = networkHint(error);
+  return new AppError('server_unreachable', hint ? `${message}: ${why}` : message, {
     cause: error,
-    hint: `${describeNetworkError(error, url)}: check the URL, and that the server runs`,
+    hint: hint ?? `${why}: check the URL, and that the server runs`,
   });
 }

@@ -1,5 +1,5 @@
-import { AppError, hasCode, reasonOf } from '../../lib/errors.ts';
-import { describeNetworkError } from '../../lib/http.ts';
+import { AppError, hasCode } from '../../lib/errors.ts';
+import { describeNetworkError, isTlsRefusal, networkHint } from '../../lib/network-error.ts';
 import { display } from '../../lib/text.ts';
 
 /** Why something did not come through. What may be done about it is decided in one place, `resend.ts`. */
@@ -37,21 +37,19 @@ export function isFailure(value: object): value is Failure {
 /** What a thrown network error means: never sent, or sent and lost. */
 export function networkFailure(error: unknown, url: URL): Failure {
   if (error instanceof AppError && error.code === 'timeout') return lost(url, error);
-  if (error instanceof AppError) return { reason: 'status', error };
+  // A proxy that is not there, or finds no way: it may by the next try.
+  if (error instanceof AppError) return { reason: neverSent(error.cause) ? 'unreachable' : 'status', error };
   if (isTlsRefusal(error)) return untrusted(url, error);
   return neverSent(error) ? unreachable(url, error) : lost(url, error);
 }
 
 /** Nothing was sent, and another try would end the same way: there is nothing to wait for. */
 function untrusted(url: URL, cause: unknown): Failure {
-  const message = `the certificate of ${url.host} is not trusted (${display(reasonOf(cause), 120)})`;
-  let hint = 'for a private certificate authority set NODE_EXTRA_CA_CERTS to its PEM file';
-  if (hasCode(cause, 'ERR_TLS_CERT_ALTNAME_INVALID')) {
-    hint = 'use the host name that the certificate was made for';
-  } else if (hasCode(cause, 'CERT_HAS_EXPIRED', 'CERT_NOT_YET_VALID')) {
-    hint = "whoever runs the server has to renew it; check this machine's clock too";
-  }
-  return { reason: 'status', error: new AppError('server_unreachable', message, { hint, cause }) };
+  const error = new AppError('server_unreachable', describeNetworkError(cause, url), {
+    hint: networkHint(cause),
+    cause,
+  });
+  return { reason: 'status', error };
 }
 
 export function unreachable(url: URL, cause: unknown): Failure {
@@ -137,12 +135,4 @@ function neverSent(error: unknown): boolean {
   const first: unknown = error instanceof AggregateError ? error.errors[0] : error;
   const syscall = (first as { syscall?: unknown } | undefined)?.syscall;
   return syscall === 'connect' || syscall === 'getaddrinfo' || hasCode(first, 'ECONNREFUSED', 'ENOTFOUND');
-}
-
-function isTlsRefusal(error: unknown): boolean {
-  const code = (error as { code?: unknown } | undefined)?.code;
-  return (
-    typeof code === 'string' &&
-    /^(?:ERR_TLS_|ERR_SSL_|CERT_|SELF_SIGNED|DEPTH_ZERO_|UNABLE_TO_|HOSTNAME_MISMATCH)/.test(code)
-  );
 }

@@ -1,4 +1,4 @@
-import { describeNetworkError } from '../../lib/http.ts';
+import { describeNetworkError } from '../../lib/network-error.ts';
 import { clientOptions, setUpClient } from '../client.ts';
 import type { Command } from '../command.ts';
 import type { Context } from '../context.ts';

@@ -1,8 +1,9 @@
 import { AppError } from '../../lib/errors.ts';
 import { readFileIfThere } from '../../lib/files.ts';
-import { budgets, describeNetworkError, type HttpClient } from '../../lib/http.ts';
+import { budgets, type HttpClient } from '../../lib/http.ts';
 import { type JsonObject, parseJsonObject, stringMember, stringsMember } from '../../lib/json.ts';
 import type { Log } from '../../lib/log.ts';
+import { describeNetworkError, networkHint } from '../../lib/network-error.ts';
 import type { ServerSettings } from '../../lib/settings.ts';
 import { display } from '../../lib/text.ts';
 import { secureUrl, wellKnown } from '../../lib/url.ts';
@@ -180,6 +181,7 @@ function unfit(error: AppError): AppError {
 function unreachable(url: URL, why: string, cause?: unknown): AppError {
   return new AppError('issuer_unreachable', `the authorization server's metadata at ${url.href}: ${why}`, {
     cause,
+    hint: networkHint(cause),
   });
 }
 

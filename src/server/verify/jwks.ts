@@ -1,7 +1,8 @@
 import { AppError } from '../../lib/errors.ts';
-import { budgets, describeNetworkError, type HttpClient } from '../../lib/http.ts';
+import { budgets, type HttpClient } from '../../lib/http.ts';
 import { isObject, type JsonObject, parseJsonObject } from '../../lib/json.ts';
 import type { Log } from '../../lib/log.ts';
+import { describeNetworkError, networkHint } from '../../lib/network-error.ts';
 
 /** Times in milliseconds. */
 const refreshAfter = 10 * 60_000;
@@ -152,7 +153,7 @@ async function fetchKeys(url: URL, http: HttpClient): Promise<readonly JsonObjec
     throw new AppError(
       'issuer_unreachable',
       `the signing keys at ${url.href} cannot be read: ${describeNetworkError(cause, url)}`,
-      { cause },
+      { cause, hint: networkHint(cause) },
     );
   }
 }

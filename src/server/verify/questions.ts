@@ -1,5 +1,6 @@
 import { AppError } from '../../lib/errors.ts';
-import { type Answer, budgets, describeNetworkError, type HttpClient } from '../../lib/http.ts';
+import { type Answer, budgets, type HttpClient } from '../../lib/http.ts';
+import { describeNetworkError, networkHint } from '../../lib/network-error.ts';
 
 const maxInFlight = 32;
 const failuresToOpen = 5;
@@ -88,5 +89,8 @@ function accountable(url: URL, answer: Answer): Answer {
 }
 
 export function unanswered(url: URL, what: string, cause?: unknown): AppError {
-  return new AppError('issuer_unreachable', `the authorization server at ${url.href} ${what}`, { cause });
+  return new AppError('issuer_unreachable', `the authorization server at ${url.href} ${what}`, {
+    cause,
+    hint: networkHint(cause),
+  });
 }

@@ -2,7 +2,8 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { createHttpClient, describeNetworkError } from '../../../src/lib/http.ts';
+import { createHttpClient } from '../../../src/lib/http.ts';
+import { describeNetworkError } from '../../../src/lib/network-error.ts';
 import { threat } from '../../support/threats.ts';
 
 const client = createHttpClient({ userAgent: 'test/1' });
