@@ -34,7 +34,7 @@ export async function callThroughBridge(
     signIn: undefined,
     signInHint: signInCommand(client.server, client.profile),
     catalogue: openCatalogue(context.configDir, client.server, client.profile),
-    http: context.http,
+    http: client.http,
     // Its lines are for a client that waits; here the one error at the end says it all.
     log: client.log.level === 'debug' ? client.log : silentLog,
   });

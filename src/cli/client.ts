@@ -1,12 +1,14 @@
 import { resolve as resolvePath } from 'node:path';
 import type { AccessTokens } from '../lib/access.ts';
 import { AppError } from '../lib/errors.ts';
+import type { HttpClient } from '../lib/http.ts';
 import type { JsonObject } from '../lib/json.ts';
 import type { Log } from '../lib/log.ts';
 import type { Secret } from '../lib/secret.ts';
 import type { RemoteSettings, SignInSettings } from '../lib/settings.ts';
 import { secureUrl } from '../lib/url.ts';
 import type { StoreKind } from '../vault/vault.ts';
+import { type AuthorityFile, httpTrusting } from './certificates.ts';
 import { type ConfigFile, openConfigFile } from './config-file.ts';
 import type { Context } from './context.ts';
 import { expandHeaders } from './headers.ts';
@@ -34,6 +36,8 @@ export interface Client {
   readonly profile: string;
   readonly config: ConfigFile;
   readonly log: Log;
+  /** Trusts what the settings name. */
+  readonly http: HttpClient;
   readonly remote: RemoteSettings;
   readonly signIn: SignInSettings;
   readonly store: StoreKind | undefined;
@@ -48,7 +52,10 @@ export interface ClientWants {
   /** The server to talk to when the command line does not say; default: the positional URL. */
   readonly server?: URL | undefined;
   readonly profile?: string | undefined;
-  /** False: nothing that matters is sent to the server, so that plain http to another machine is no reason to stop. */
+  /**
+   * False: nothing that matters is sent to the server, so that neither plain http to another machine nor a wanting
+   * `--ca` is a reason to stop.
+   */
   readonly sends?: boolean;
 }
 
@@ -73,13 +80,18 @@ export async function setUpClient(context: Context, given: Given, wants: ClientW
   const values = resolveHere(clientOptions);
   if (wants.sends !== false) refuseInsecure(server, values.allowHttp ?? []);
   const { headers, bearer } = expandHeaders(values.header ?? [], environment);
+  const log = context.log(logLevel ?? 'info');
+  const http = await (wants.sends === false
+    ? httpIfCan(context, values.ca, log)
+    : httpTrusting(context, values.ca));
   const token = bearer ?? (values.token && { value: values.token, from: 'MCP_WHOAMI_TOKEN' });
 
   return {
     server,
     profile,
     config,
-    log: context.log(logLevel ?? 'info'),
+    log,
+    http,
     remote: Object.freeze({
       server,
       transport: values.transport ?? 'auto',
@@ -129,7 +141,7 @@ export function toRemember(client: Client, context: Context, given: Given): Json
 /** A header's own text may be a secret: only what names a variable is kept. A file is found from any folder. */
 function rememberable(member: string | undefined, text: string): string[] {
   if (member === 'header') return /\$\{\w+\}/.test(text) ? [text] : [];
-  if (member === 'clientKey' || (member === 'metadata' && !/^https?:/i.test(text))) {
+  if (member === 'ca' || member === 'clientKey' || (member === 'metadata' && !/^https?:/i.test(text))) {
     return [resolvePath(text)];
   }
   return [text];
@@ -146,6 +158,19 @@ export function tokenByHand(value: Secret, from: string, { server, profile }: Cl
       });
     },
   };
+}
+
+async function httpIfCan(
+  context: Context,
+  files: readonly AuthorityFile[] | undefined,
+  log: Log,
+): Promise<HttpClient> {
+  try {
+    return await httpTrusting(context, files);
+  } catch (error) {
+    log.warn('certificate authorities are left out', { reason: error });
+    return context.http;
+  }
 }
 
 function refuseInsecure(server: URL, allowHttp: readonly string[]): void {

@@ -37,7 +37,7 @@ export async function runBridge(context: Context, given: Given, server?: URL): P
     signIn,
     signInHint: signInCommand(client.server, client.profile),
     catalogue: openCatalogue(context.configDir, client.server, client.profile),
-    http: context.http,
+    http: client.http,
     log,
   });
   const { aborted } = context.signals;

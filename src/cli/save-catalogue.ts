@@ -17,7 +17,7 @@ export async function saveCatalogue(context: Context, client: Client, edges: Sig
     const saved = await fetchCatalogue({
       remote: client.remote,
       tokens: createSession(edges, client.signIn),
-      http: context.http,
+      http: client.http,
       log: client.log,
       signal: context.signals.aborted,
     });

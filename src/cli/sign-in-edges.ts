@@ -17,8 +17,8 @@ export function openEdges(context: Context, client: Client, waitMs: number): Lat
       import('../vault/index-file.ts'),
       import('../vault/locks.ts'),
     ]);
-    const { configDir, environment, setEnvironment, http, now } = context;
-    const { log } = client;
+    const { configDir, environment, setEnvironment, now } = context;
+    const { log, http } = client;
     const locks = openLocks(configDir);
     const index = openIndex(configDir, locks, log);
     const vault = await openVault({

@@ -28,7 +28,10 @@ export const command: Command = {
     const servers: object[] = [];
     if (targets.length === 0) tell('You were signed in nowhere.');
     for (const { server, profile } of targets) {
-      const result = await logout(edges, { server: readWebUrl(server, 'the server URL'), profile });
+      const whose = { server: readWebUrl(server, 'the server URL'), profile };
+      // Each server's provider may need its own `--ca`.
+      const { http } = all ? await setUpClient(context, given, { ...whose, sends: false }) : client;
+      const result = await logout({ ...edges, http }, whose);
       const account = profile === 'default' ? '' : ` [profile ${profile}]`;
       servers.push({ url: server, profile, signedIn: false, revoked: result.revoked });
       if (!result.wasSignedIn) tell(`You were not signed in to ${server}${account}.`);

@@ -1,9 +1,11 @@
 import { join } from 'node:path';
 import { AppError, hasCode } from '../../lib/errors.ts';
+import type { HttpClient } from '../../lib/http.ts';
 import type { Log } from '../../lib/log.ts';
 import type { ServerSettings } from '../../lib/settings.ts';
 import { isLoopbackHost } from '../../lib/url.ts';
 import type { WhoamiServer } from '../../server/server.ts';
+import { httpTrusting } from '../certificates.ts';
 import type { Command } from '../command.ts';
 import { openConfigFile } from '../config-file.ts';
 import type { Context, ExitCode } from '../context.ts';
@@ -44,9 +46,10 @@ export const command: Command = {
     const values = resolve(options, { flags: given.flags, environment: context.environment, files });
     const settings = serverSettings(values, context.stdin.isTTY === true);
     const log = context.log(values.logLevel ?? 'info', values.logFormat ?? 'text');
+    const http = await httpTrusting(context, values.ca);
     let parts: Parts;
     try {
-      parts = await open(context, settings, values.idpPort, log);
+      parts = await open(context, settings, values.idpPort, http, log);
     } catch (error) {
       return beSecondCopy(context, given, settings, error);
     }
@@ -65,11 +68,12 @@ async function open(
   context: Context,
   settings: ServerSettings,
   idpPort: number | undefined,
+  http: HttpClient,
   log: Log,
 ): Promise<Parts> {
   const { openWhoamiServer } = await import('../../server/server.ts');
   if (settings.issuer || settings.noAuth) {
-    const server = await openWhoamiServer({ settings, http: context.http, log });
+    const server = await openWhoamiServer({ settings, http, log });
     return { server, issuer: settings.issuer, close: () => server.close() };
   }
   const { openDemoPair } = await import('../demo-pair.ts');
@@ -77,7 +81,7 @@ async function open(
     settings,
     idpPort: idpPort ?? (settings.port === 0 ? 0 : settings.port + 1),
     stateDir: join(context.configDir, 'provider'),
-    http: context.http,
+    http,
     log,
   });
 }

@@ -1,5 +1,5 @@
 import { describeNetworkError } from '../../lib/network-error.ts';
-import { clientOptions, setUpClient } from '../client.ts';
+import { type Client, clientOptions, setUpClient } from '../client.ts';
 import type { Command } from '../command.ts';
 import type { Context } from '../context.ts';
 import { jsonOption } from '../settings/common.ts';
@@ -38,7 +38,7 @@ export const command: Command = {
     } else {
       context.print(entries.map((entry) => describe(entry, now).join('\n')).join('\n\n'));
     }
-    if (one) await sayIfDown(context, client.server);
+    if (one) await sayIfDown(context, client);
     if (anyone) return 0;
     if (!given.flags.has('json')) context.say(`  → ${signInCommand(client.server, client.profile)}`);
     return 3;
@@ -46,9 +46,9 @@ export const command: Command = {
 };
 
 /** A server that is down is worth a line, but no failure of `status`. */
-async function sayIfDown(context: Context, server: URL): Promise<void> {
+async function sayIfDown(context: Context, { http, server }: Client): Promise<void> {
   try {
-    const answer = await context.http.open(server, { method: 'HEAD', headersTimeoutMs: 2_000 });
+    const answer = await http.open(server, { method: 'HEAD', headersTimeoutMs: 2_000 });
     answer.destroy();
   } catch (error) {
     context.say(`mcp-whoami: the server is down: ${describeNetworkError(error, server)}`);

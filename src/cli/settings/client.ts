@@ -1,5 +1,6 @@
 import { AppError } from '../../lib/errors.ts';
 import { display } from '../../lib/text.ts';
+import { trustOptions } from './common.ts';
 import { integer, oneOf, readWebUrl, seconds, secret, several, text, toggle } from './option.ts';
 
 /** Reaching a remote server: `bridge`, `login`, `whoami`, `serve --stdio`. */
@@ -31,6 +32,7 @@ export const remoteOptions = {
     member: 'maxMessage',
     help: 'the largest message (default: 64)',
   }),
+  ...trustOptions,
   token: secret({ variables: ['MCP_WHOAMI_TOKEN'], help: 'an access token given by hand' }),
 };
 

@@ -1,6 +1,6 @@
 import { AppError } from '../../lib/errors.ts';
 import { logLevels } from '../../lib/log.ts';
-import { oneOf, text, toggle } from './option.ts';
+import { oneOf, several, text, toggle } from './option.ts';
 
 /** Flags of every command. */
 export const commonOptions = {
@@ -32,4 +32,14 @@ export const commonOptions = {
 /** For commands that print data. */
 export const jsonOption = {
   json: toggle({ flag: 'json', help: 'print one JSON document on standard output' }),
+};
+
+/** Wherever we speak TLS as a client. */
+export const trustOptions = {
+  ca: several((path, from) => ({ path, from }), {
+    flag: 'ca',
+    value: 'FILE',
+    member: 'ca',
+    help: 'a PEM file of certificate authorities to trust beside the usual ones and NODE_EXTRA_CA_CERTS (repeatable)',
+  }),
 };

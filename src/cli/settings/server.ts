@@ -2,6 +2,7 @@ import { AppError } from '../../lib/errors.ts';
 import type { ServerSettings } from '../../lib/settings.ts';
 import { display } from '../../lib/text.ts';
 import { isLoopbackHost } from '../../lib/url.ts';
+import { trustOptions } from './common.ts';
 import { integer, oneOf, readWebUrl, seconds, several, text, toggle, webUrl } from './option.ts';
 import type { Values } from './resolve.ts';
 
@@ -110,6 +111,7 @@ export const serverOptions = {
     member: 'logFormat',
     help: 'form of the log (default: text)',
   }),
+  ...trustOptions,
   noAuth: toggle({ flag: 'no-auth', member: 'noAuth', help: 'no authentication: whoami knows nobody' }),
 };
 
