@@ -1,5 +1,5 @@
 // Bundles the command into dist/: one entry, one chunk for each lazily imported part.
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
@@ -32,6 +32,8 @@ const result = await build({
   },
   logLevel: 'warning',
 });
+// What runs in a browser is served as it is.
+await cp(join(root, 'src/server/page/browser/sign-in.js'), join(outdir, 'browser/sign-in.js'));
 await writeFile(join(outdir, 'THIRD-PARTY-LICENSES.txt'), await licences(result.metafile));
 
 /** The licence text of every package that the bundle took in. */

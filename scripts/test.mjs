@@ -20,7 +20,7 @@ installKeytar();
 mkdirSync(reports, { recursive: true });
 
 check('build', 'node', ['scripts/build.mjs']);
-check('types', 'npx', ['--no-install', 'tsc', '--noEmit']);
+check('types', 'npm', ['run', '--silent', 'typecheck']);
 check('lint', 'npx', ['--no-install', 'biome', 'lint', '--error-on-warnings', '.']);
 check('format', 'npx', ['--no-install', 'biome', 'format', '.']);
 const counted = ['unit', 'end-to-end'].map(suite);

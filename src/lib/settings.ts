@@ -62,6 +62,8 @@ export interface ServerSettings {
   /** Scopes every call needs; `undefined`: the default for the kind of provider; empty: none. */
   readonly requiredScope: readonly string[] | undefined;
   readonly publicUrl: URL | undefined;
+  /** A client registered at the authorization server for the page at `/`; `undefined`: it registers itself. */
+  readonly pageClientId: string | undefined;
   readonly allowOrigin: readonly string[];
   /** How long a positive verdict may serve while the provider fails. Milliseconds; 0: not at all. */
   readonly staleMs: number;

@@ -23,6 +23,8 @@ export interface AppOptions {
   readonly endpoints: ReadonlyMap<string, Endpoint>;
   /** Paths that say what this is. */
   readonly about: ReadonlySet<string>;
+  /** Says it to a person in a browser. */
+  readonly page: (x: Exchange) => void;
   /** `undefined` without authentication. */
   readonly gate: Gate | undefined;
   readonly log: Log;
@@ -33,7 +35,7 @@ export interface AppOptions {
  * Nothing before the gate costs a question to the authorization server, and no body is read before it.
  */
 export function createApp(options: AppOptions) {
-  const { address, health, documents, endpoints, about, gate, log } = options;
+  const { address, health, documents, endpoints, about, page, gate, log } = options;
 
   async function route(req: IncomingMessage, res: ServerResponse): Promise<void> {
     const target = req.url ?? '/';
@@ -62,7 +64,7 @@ export function createApp(options: AppOptions) {
       return refuse(x, 403, 'forbidden_origin', 'Pages of this origin may not use this server');
     }
     const admitted = origin === undefined ? x : { ...x, readableBy: origin };
-    if (!endpoint) return sayWhatThisIs(admitted);
+    if (!endpoint) return sayWhatThisIs(admitted, page);
     if (method === 'OPTIONS') return answerPreflight(admitted);
     if (!gate) return endpoint.handle(admitted, undefined);
     const principal = await gate.admit(admitted, endpoint.resource, repeated === 'authorization');
@@ -88,16 +90,22 @@ function serveDocument(x: Exchange, document: (x: Exchange) => void): void {
   else refuseMethod(x, 'GET, HEAD, OPTIONS');
 }
 
-function sayWhatThisIs(x: Exchange): void {
-  const { method } = x.req;
+function sayWhatThisIs(x: Exchange, page: (x: Exchange) => void): void {
+  const { method, headers } = x.req;
   if (method === 'OPTIONS') answerPreflight(x);
   else if (method !== 'GET' && method !== 'HEAD') refuseMethod(x, 'GET, HEAD, OPTIONS');
+  else if (headers.accept?.includes('text/html')) page(x);
   else
-    answerJson(x, 200, {
-      name: 'WhoAmI',
-      description: 'A protected MCP server with one tool: it tells who you are.',
-      endpoints: { sse: `${x.site.base}/sse`, streamableHttp: `${x.site.base}/mcp` },
-    });
+    answerJson(
+      x,
+      200,
+      {
+        name: 'WhoAmI',
+        description: 'A protected MCP server with one tool: it tells who you are.',
+        endpoints: { sse: `${x.site.base}/sse`, streamableHttp: `${x.site.base}/mcp` },
+      },
+      { vary: 'Accept' },
+    );
 }
 
 /** Node joins or drops repeated headers; who sends two hosts or two tokens is up to something. */

@@ -8,6 +8,7 @@ import { createGate } from './gate.ts';
 import { openListener } from './listener.ts';
 import { createSse } from './mcp/sse.ts';
 import { handleStreamable } from './mcp/streamable.ts';
+import { createPage } from './page/page.ts';
 import { openProvider, type Provider } from './provider/provider.ts';
 import { createMemorySessions } from './sessions/memory.ts';
 
@@ -71,17 +72,26 @@ export async function openWhoamiServer(options: WhoamiServerOptions): Promise<Wh
     log,
     now,
   });
+  const page = createPage({
+    issuer: settings.noAuth ? undefined : settings.issuer,
+    clientId: settings.pageClientId,
+    document: () => provider?.current()?.metadata.document,
+  });
   const sse = createSse({ sessions, draining: isDraining, log });
   app = createApp({
     address,
     health: { provider, draining: isDraining },
-    documents: provider ? documentRoutes(prefixes, settings.issuer ?? '', provider) : new Map(),
+    documents: new Map([
+      ...(provider ? documentRoutes(prefixes, settings.issuer ?? '', provider) : []),
+      ...prefixes.map((prefix) => [`${prefix}/page.js`, page.script] as const),
+    ]),
     endpoints: below(prefixes, {
       '/sse': { resource: '/sse', handle: sse.stream },
       '/messages': { resource: '/sse', handle: sse.messages },
       '/mcp': { resource: '/mcp', handle: handleStreamable },
     }),
     about: new Set(prefixes.flatMap((prefix) => [`${prefix}/`, prefix])),
+    page: page.home,
     gate: provider && createGate({ provider, staleMs: settings.staleMs, log, now }),
     log,
   });

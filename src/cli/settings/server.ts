@@ -76,6 +76,13 @@ export const serverOptions = {
     member: 'publicUrl',
     help: 'the address that clients use',
   }),
+  pageClientId: text({
+    flag: 'page-client-id',
+    value: 'ID',
+    variables: ['MCP_WHOAMI_PAGE_CLIENT_ID'],
+    member: 'pageClientId',
+    help: "client for the sign-in of the server's own page (default: it registers itself)",
+  }),
   allowOrigin: several((given, from) => readWebUrl(given, from).origin, {
     flag: 'allow-origin',
     value: 'ORIGIN',
@@ -164,6 +171,7 @@ export function serverSettings(values: Values<typeof serverOptions>, onTerminal:
     requiredScope:
       scope === undefined ? undefined : scope === 'none' ? [] : scope.split(/\s+/).filter(Boolean),
     publicUrl: values.publicUrl,
+    pageClientId: values.pageClientId,
     allowOrigin: values.allowOrigin ?? [],
     staleMs: values.stale ?? 300_000,
     maxSessions: values.maxSessions ?? 10_000,

@@ -45,6 +45,7 @@ export const defaults: ServerSettings = {
   audience: undefined,
   requiredScope: undefined,
   publicUrl: undefined,
+  pageClientId: undefined,
   allowOrigin: [],
   staleMs: 300_000,
   maxSessions: 10_000,
