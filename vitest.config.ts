@@ -7,7 +7,7 @@ export default defineConfig({
       {
         test: {
           name: 'end-to-end',
-          include: ['test/{journeys,faults,interop}/**/*.test.ts'],
+          include: ['test/{journeys,faults,interop,threats}/**/*.test.ts'],
           testTimeout: 60_000,
           hookTimeout: 60_000,
           globalSetup: ['test/support/fault-table.ts'],

@@ -1,5 +1,5 @@
 import { asAppError, type ErrorCode } from '../lib/errors.ts';
-import { display } from '../lib/text.ts';
+import { display, displayJson } from '../lib/text.ts';
 import type { Context, ExitCode } from './context.ts';
 
 /** The exit code of each failure (product contract, "Exit codes"). */
@@ -61,9 +61,7 @@ export function renderError(
     context.say('  → run it again with --log-level debug and report what it prints');
   if (how.json) {
     const { code, message, hint } = error;
-    context.say(
-      JSON.stringify({ error: { code, message: display(message, 600), ...(hint ? { hint } : {}) } }),
-    );
+    context.say(displayJson({ error: { code, message: display(message, 600), ...(hint ? { hint } : {}) } }));
   }
   return signalled ?? exitCodeOf(error.code);
 }

@@ -45,7 +45,7 @@ export function describe(entry: IndexEntry, now: number): string[] {
   return [
     `${entry.server}${account}`,
     `  ${state}`,
-    `  issuer   ${entry.issuer}`,
+    `  issuer   ${display(entry.issuer)}`,
     `  scopes   ${display(entry.scopes.join(' ')) || 'none'}`,
     `  access   ${lifetime(entry, now)}`,
     `  kept in  ${place(entry)}`,

@@ -1,11 +1,17 @@
 /**
- * Text that came from the network or from a user, made fit to be shown.
- *
- * Stripped: C0 and C1 control characters (terminal escapes, forged lines), the bidirectional controls that
- * reorder what a reader sees, zero-width characters, line and paragraph separators. Capped: a server cannot
- * fill a screen.
+ * What no reader sees, or what changes what a reader sees: C1 control characters, the bidirectional controls,
+ * zero-width characters, line and paragraph separators, and the tags and selectors of plane 14, which a model
+ * reads although nobody else does.
  */
-const unfit = /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]+/g;
+const unseen =
+  '\\u007f-\\u009f\\u061c\\u180e\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff\\ufff9-\\ufffb\\u{e0000}-\\u{e0fff}';
+
+/**
+ * Text that came from the network or from a user, made fit to be shown. Stripped: the unseen, and the C0 control
+ * characters (terminal escapes, forged lines). Capped: a server cannot fill a screen.
+ */
+const unfit = new RegExp(`[\\u0000-\\u001f${unseen}]+`, 'gu');
+const escaped = new RegExp(`[${unseen}]`, 'gu');
 
 /** `text` as one line without control characters, at most `max` characters. */
 export function display(text: unknown, max = 300): string {
@@ -14,6 +20,16 @@ export function display(text: unknown, max = 300): string {
     .replace(unfit, ' ')
     .trim();
   return line.length > max ? `${line.slice(0, max - 1)}…` : line;
+}
+
+/** `value` as JSON on standard output: a script gets all of it, a terminal nothing that it would act on. */
+export function displayJson(value: unknown, indent?: number): string {
+  return JSON.stringify(value, undefined, indent).replace(escaped, (character) =>
+    character
+      .split('')
+      .map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
+      .join(''),
+  );
 }
 
 /** `text` for HTML content and for quoted attributes alike. */

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { noBrowserReason } from '../../lib/desktop.ts';
 import { AppError } from '../../lib/errors.ts';
-import { display } from '../../lib/text.ts';
+import { display, displayJson } from '../../lib/text.ts';
 import { type Client, setUpClient } from '../client.ts';
 import type { Command } from '../command.ts';
 import type { Context, ExitCode } from '../context.ts';
@@ -76,7 +76,7 @@ async function run(context: Context, given: Given): Promise<ExitCode> {
     if (quiet) flags.set('log-level', [quiet]);
     const client = await setUpClient(context, { positionals: [], flags }, { server: pair.url, profile });
     const claims = await walk(context, client, steps, reason, pair.server.verification(), keep);
-    if (json) context.print(JSON.stringify({ steps: steps.done, claims }, undefined, 2));
+    if (json) context.print(displayJson({ steps: steps.done, claims }, 2));
     else {
       context.print(
         `\nYou are:\n\n${lines(claims)

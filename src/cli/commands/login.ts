@@ -2,7 +2,7 @@ import { createInterface } from 'node:readline';
 import type { SignedIn, SignInEdges } from '../../auth/login.ts';
 import { noBrowserReason } from '../../lib/desktop.ts';
 import { AppError } from '../../lib/errors.ts';
-import { display } from '../../lib/text.ts';
+import { display, displayJson } from '../../lib/text.ts';
 import { askClientSecret } from '../ask-secret.ts';
 import { type Client, clientOptions, setUpClient, toRemember } from '../client.ts';
 import type { Command } from '../command.ts';
@@ -136,7 +136,7 @@ async function settle(
   if (!entry)
     throw new AppError('vault_failed', `the sign-in to ${server.href} was saved, but cannot be found again`);
   if (given.flags.has('json')) {
-    context.print(JSON.stringify(viewOf(entry, context.now()), undefined, 2));
+    context.print(displayJson(viewOf(entry, context.now()), 2));
     return;
   }
   context.print(describe(entry, context.now()).join('\n'));
@@ -146,9 +146,7 @@ async function settle(
 function sayNoOAuth(context: Context, client: Client, given: Given): number {
   if (given.flags.has('json')) {
     const { href } = client.server;
-    context.print(
-      JSON.stringify({ url: href, profile: client.profile, signedIn: false, scopes: [] }, undefined, 2),
-    );
+    context.print(displayJson({ url: href, profile: client.profile, signedIn: false, scopes: [] }, 2));
   } else context.print(`${display(client.server.href)} wants no sign-in: anybody may use it.`);
   return 0;
 }

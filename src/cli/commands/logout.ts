@@ -1,4 +1,5 @@
 import { AppError } from '../../lib/errors.ts';
+import { displayJson } from '../../lib/text.ts';
 import { clientOptions, setUpClient } from '../client.ts';
 import type { Command } from '../command.ts';
 import { jsonOption } from '../settings/common.ts';
@@ -38,7 +39,7 @@ export const command: Command = {
       else tell(`Signed out of ${server}${account}${result.revoked ? '; the tokens are revoked' : ''}.`);
       if (result.warning) client.log.warn(result.warning);
     }
-    if (json) context.print(JSON.stringify({ servers }, undefined, 2));
+    if (json) context.print(displayJson({ servers }, 2));
     return 0;
   },
 };

@@ -1,4 +1,5 @@
 import { describeNetworkError } from '../../lib/network-error.ts';
+import { displayJson } from '../../lib/text.ts';
 import { type Client, clientOptions, setUpClient } from '../client.ts';
 import type { Command } from '../command.ts';
 import type { Context } from '../context.ts';
@@ -32,7 +33,7 @@ export const command: Command = {
     if (given.flags.has('json')) {
       const nobody = { url: client.server.href, profile: client.profile, signedIn: false, scopes: [] };
       const servers = entries.length === 0 && one ? [nobody] : entries.map((entry) => viewOf(entry, now));
-      context.print(JSON.stringify({ servers }, undefined, 2));
+      context.print(displayJson({ servers }, 2));
     } else if (entries.length === 0) {
       context.print(one ? `${client.server.href}\n  signed out` : 'You are signed in nowhere.');
     } else {

@@ -1,6 +1,6 @@
 import { AppError } from '../../lib/errors.ts';
 import { isObject, type JsonObject } from '../../lib/json.ts';
-import { display } from '../../lib/text.ts';
+import { display, displayJson } from '../../lib/text.ts';
 import { callThroughBridge } from '../call-through-bridge.ts';
 import { clientOptions, setUpClient, tokenByHand } from '../client.ts';
 import type { Command } from '../command.ts';
@@ -22,7 +22,7 @@ export const command: Command = {
     const claims = await callThroughBridge(context, client, tokens).catch((error: unknown) => {
       throw withNextStep(error, client.server);
     });
-    if (given.flags.has('json')) context.print(JSON.stringify(claims, undefined, 2));
+    if (given.flags.has('json')) context.print(displayJson(claims, 2));
     else context.print(lines(claims).join('\n'));
     if (claims.error === 'Not authenticated') {
       throw new AppError(

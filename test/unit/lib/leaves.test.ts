@@ -1,10 +1,11 @@
 import { inspect } from 'node:util';
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { AppError, asAppError, reasonOf } from '../../../src/lib/errors.ts';
 import { nestsDeeperThan, parseJsonObject, stringMember } from '../../../src/lib/json.ts';
 import { createLog } from '../../../src/lib/log.ts';
 import { Secret } from '../../../src/lib/secret.ts';
-import { display, escapeHtml, nearest } from '../../../src/lib/text.ts';
+import { display, displayJson, escapeHtml, nearest } from '../../../src/lib/text.ts';
 import { canonicalResource, isLoopbackHost, secureUrl, wellKnown } from '../../../src/lib/url.ts';
 import { threat } from '../../support/threats.ts';
 
@@ -35,11 +36,25 @@ describe('display', () => {
     ['C1 controls', 'a\u009b31mb', 'a 31mb'],
     ['bidirectional overrides', 'a\u202egnp.exe\u2066b', 'a gnp.exe b'],
     ['zero width and separators', 'a\u200b\u2028\ufeffb', 'a b'],
+    ['tags and selectors that only a model reads', 'a\u{e0001}\u{e0041}\u{e01ef}b', 'a b'],
   ])(threat('C17', 'strips %s'), (_, given, shown) => expect(display(given)).toBe(shown));
   test('caps the length', () => {
     expect(display('x'.repeat(5000))).toHaveLength(300);
     expect(display('x'.repeat(5000), 10)).toBe('xxxxxxxxx…');
   });
+});
+
+test(threat('C17', 'displayJson keeps every value, and nothing in it reaches a terminal unseen'), () => {
+  fc.assert(
+    fc.property(fc.jsonValue({ stringUnit: 'binary' }), fc.constantFrom(undefined, 2), (value, indent) => {
+      const text = displayJson({ value, extra: 'a\u009b\u202e\u{e0041}\u2028' }, indent);
+      expect((JSON.parse(text) as { value: unknown }).value).toEqual(JSON.parse(JSON.stringify(value)));
+      expect(text).not.toMatch(
+        /[\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\u{e0000}-\u{e0fff}]/u,
+      );
+    }),
+    { numRuns: 2_000 },
+  );
 });
 
 test('escapeHtml leaves nothing that opens a tag, an entity or a quote', () => {
