@@ -30,7 +30,7 @@ export interface Discovery {
 /**
  * From the URL of an MCP server to its authorization server, every step checked against the one before.
  *
- * In: how the person signs in; PKCE belongs to the code. Out: `no_oauth_wanted` when the server answers without a
+ * In: how the person, or the client itself, signs in; PKCE belongs to the code. Out: `no_oauth_wanted` when the server answers without a
  * token and offers no sign-in. Throws AppError `server_unreachable`, `not_mcp_server`, `metadata_invalid`,
  * `issuer_unreachable`, `pkce_unsupported`, `insecure_url`.
  */
@@ -38,7 +38,7 @@ export async function discover(
   reach: Reach,
   settings: SignInSettings,
   log: Log,
-  flow: 'code' | 'device' = 'code',
+  flow: 'code' | 'device' | 'client' = 'code',
 ): Promise<Discovery | 'no_oauth_wanted'> {
   const { server } = settings;
   const probe = await probeServer(reach, server);
@@ -51,7 +51,7 @@ export async function discover(
   if (probe.wants === 'unclear' && !metadata && !settings.metadata) throw notMcp(server, probe.status);
 
   const issuing = await authorizationServer(reach, settings, metadata, log);
-  if (flow === 'code') requirePkce(issuing, settings.assumePkce, log);
+  if (flow === 'code') requireCodeFlow(issuing, settings.assumePkce, log);
   return { server: issuing, resource: metadata?.resource, scopes: scopesAsked(challenge, metadata) };
 }
 
@@ -74,11 +74,15 @@ async function authorizationServer(
   return (await readOriginMetadata(reach, origin)) ?? defaultEndpoints(origin);
 }
 
-/** MCP authorization, Security Considerations 4: S256 must be announced, else we do not go on. */
-function requirePkce(server: AuthorizationServer, assume: boolean, log: Log): void {
-  const methods = server.code_challenge_methods_supported;
-  if (methods?.includes('S256')) return;
+/** A person is sent there, and S256 must be announced (MCP authorization, Security Considerations 4). */
+function requireCodeFlow(server: AuthorizationServer, assume: boolean, log: Log): void {
   const issuer = display(server.issuer);
+  if (server.authorization_endpoint === undefined) {
+    throw new AppError('metadata_invalid', `the metadata of ${issuer} lacks authorization_endpoint`, {
+      hint: 'it signs no person in; a client signs itself in with --client-credentials',
+    });
+  }
+  if (server.code_challenge_methods_supported?.includes('S256')) return;
   if (assume) {
     log.warn('the authorization server does not announce PKCE with S256', { issuer });
     return;

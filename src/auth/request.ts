@@ -53,6 +53,10 @@ const ours = new Set([
   'resource',
   'request',
   'request_uri',
+  'grant_type',
+  'client_secret',
+  'client_assertion',
+  'client_assertion_type',
 ]);
 
 export interface RequestParts {
@@ -120,6 +124,14 @@ export async function createRequest(
   };
 }
 
+/** `--resource`, else the one of the server's metadata; undefined: the parameter is left out (RFC 8707 2). */
+export function resourceToAsk(
+  settings: Pick<SignInSettings, 'resource'>,
+  discovery: Pick<Discovery, 'resource'>,
+): string | undefined {
+  return settings.resource === 'none' ? undefined : (settings.resource ?? discovery.resource);
+}
+
 /**
  * What the settings and the server want of a sign-in, and how it is written as parameters of a request. A server
  * ignores the ones that it does not know (RFC 6749 3.1).
@@ -133,7 +145,7 @@ export function wishesOf(
 ): Pick<Asked, 'scope' | 'resource'> & { readonly parameters: Record<string, string> } {
   const scopes = scopesToAsk(settings, discovery, moreScope);
   const scope = scopes.length > 0 ? scopes.join(' ') : undefined;
-  const resource = settings.resource === 'none' ? undefined : (settings.resource ?? discovery.resource);
+  const resource = resourceToAsk(settings, discovery);
   const prompt = promptFor(settings, scopes, discovery.server);
   const parameters = {
     ...(prompt ? { prompt } : {}),
@@ -172,7 +184,8 @@ function promptFor(
   return words.length > 0 ? words.join(' ') : undefined;
 }
 
-function extraParameters(given: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+/** `--auth-param`. Throws AppError `usage` for one that is ours to set. */
+export function extraParameters(given: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
   const taken = Object.keys(given).find((name) => ours.has(name));
   if (taken === undefined) return given;
   throw new AppError('usage', `--auth-param ${taken} is not yours to set: mcp-whoami sets it itself`, {

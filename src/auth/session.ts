@@ -10,7 +10,7 @@ import { createReach } from './discovery/reach.ts';
 import type { SignInEdges } from './edges.ts';
 import { refresh } from './tokens/refresh.ts';
 import { createStrikes } from './tokens/strikes.ts';
-import { marginOf, type TokenSet } from './tokens/token-set.ts';
+import { isRenewable, marginOf, type TokenSet } from './tokens/token-set.ts';
 import { loginCommand, openTokenStore } from './tokens/token-store.ts';
 
 export interface Session extends AccessTokens {
@@ -62,15 +62,15 @@ export function createSession(edges: SignInEdges, settings: Settings): Session {
 
   async function current(): Promise<Secret | undefined> {
     // A set that cannot be renewed may have been replaced by a new sign-in meanwhile.
-    if (!held || (isDue(held) && (held.set.dead || !held.set.refreshToken))) {
+    if (!held || (isDue(held) && !isRenewable(held.set))) {
       const set = await store.load();
       if (!set) held = undefined;
       else if (!held || !set.accessToken.equals(held.set.accessToken)) hold(set);
     }
     if (!held) return undefined;
     const { set } = held;
-    const renewable = set.refreshToken !== undefined && !set.dead;
-    if (!renewable || !isDue(held) || monotonic() < pauseUntil) return strikes.handedOut(set.accessToken);
+    if (!isRenewable(set) || !isDue(held) || monotonic() < pauseUntil)
+      return strikes.handedOut(set.accessToken);
     try {
       return strikes.handedOut(await renewOnce(set.accessToken));
     } catch (error) {
@@ -118,8 +118,8 @@ export function createSession(edges: SignInEdges, settings: Settings): Session {
       : { set, receivedHere: undefined };
     const other = !rejected || !set.accessToken.equals(rejected);
     if (set.dead) throw ended(set, 'was ended there');
-    if (other && !(isDue(found) && set.refreshToken)) return hold(set, found.receivedHere);
-    if (!set.refreshToken) {
+    if (other && !(isDue(found) && isRenewable(set))) return hold(set, found.receivedHere);
+    if (!isRenewable(set)) {
       throw ended(set, 'has run out, and came without a refresh token', `${hint}; ${refreshTokenAdvice}`);
     }
     held = found;

@@ -178,8 +178,17 @@ export async function keep(
   if (!set.refreshToken && set.lifetimeMs !== undefined) {
     edges.log.info('the provider gave no refresh token', { hint: refreshTokenAdvice });
   }
+  return signedInBy(edges, settings, { set, identity });
+}
+
+/** What a sign-in came to, from what was kept of it. */
+export function signedInBy(
+  edges: SignInEdges,
+  settings: SignInSettings,
+  { set, identity }: Redeemed,
+): SignedIn {
   return {
-    key: store.key,
+    key: openTokenStore(edges, settings).key,
     server: settings.server.href,
     profile: settings.profile,
     issuer: set.issuer,

@@ -105,6 +105,7 @@ export async function setUpClient(context: Context, given: Given, wants: ClientW
       clientId: values.clientId,
       clientSecret: values.clientSecret,
       clientKey: values.clientKey === undefined ? undefined : resolvePath(values.clientKey),
+      clientCredentials: values.clientCredentials ?? false,
       scope: values.scope,
       resource: values.resource,
       authParams: Object.freeze(Object.fromEntries(values.authParam ?? [])),

@@ -21,9 +21,10 @@ export async function runBridge(context: Context, given: Given, server?: URL): P
 
   // The vault is opened with the first request that needs a token, not at the start.
   const edges = openEdges(context, client, keychainWaitMs);
-  const session = lateSession(edges, client);
+  const session = lateSession(edges, client, login !== 'never');
   const tokens = client.token ? tokenByHand(client.token.value, client.token.from, client) : session;
-  const signIn = client.token || login === 'never' ? undefined : lateSignIn(edges, client);
+  const alone = client.token !== undefined || client.signIn.clientCredentials;
+  const signIn = alone || login === 'never' ? undefined : lateSignIn(edges, client);
 
   const [{ openBridge }, { openCatalogue }] = await Promise.all([
     import('../bridge/bridge.ts'),

@@ -45,13 +45,20 @@ export function openEdges(context: Context, client: Client, waitMs: number): Lat
   };
 }
 
-/** The session of a person's sign-in; its parts are loaded with the first request. */
-export function lateSession(edges: LateEdges, client: Client): Session {
+/**
+ * The session of a person's sign-in, or of a client that signs in for itself; its parts are loaded with the first
+ * request. In: `signsIn`: whether such a client may do so where it has no token to renew.
+ */
+export function lateSession(edges: LateEdges, { signIn }: Client, signsIn = true): Session {
   let session: Promise<Session> | undefined;
   const load = () => {
     session ??= (async () => {
+      if (signIn.clientCredentials && signsIn) {
+        const { createClientSession } = await import('../auth/client-session.ts');
+        return createClientSession(await edges(), signIn);
+      }
       const { createSession } = await import('../auth/session.ts');
-      return createSession(await edges(), client.signIn);
+      return createSession(await edges(), signIn);
     })().catch((error: unknown) => {
       session = undefined;
       throw error;

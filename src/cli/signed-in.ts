@@ -12,6 +12,8 @@ export interface SignInView {
   readonly scopes: readonly string[];
   readonly expiresAt?: string;
   readonly store?: string;
+  /** There where no person signed in: the client has tokens of its own. */
+  readonly grant?: 'client_credentials';
 }
 
 /** A live refresh token counts as signed in, whatever became of the access token. */
@@ -31,17 +33,14 @@ export function viewOf(entry: IndexEntry, now: number): SignInView {
     scopes: entry.scopes,
     ...(entry.expiresAt === undefined ? {} : { expiresAt: new Date(entry.expiresAt).toISOString() }),
     store: entry.store,
+    ...(entry.asClient ? { grant: 'client_credentials' } : {}),
   };
 }
 
 /** The lines for a person. */
 export function describe(entry: IndexEntry, now: number): string[] {
-  const [name, subject] = [entry.name && display(entry.name), entry.subject && display(entry.subject)];
-  const who = name && name !== subject ? `${name} (${subject})` : subject;
   const account = entry.profile === 'default' ? '' : `  [profile ${entry.profile}]`;
-  const state = isSignedIn(entry, now)
-    ? `signed in as ${who ?? 'an account that the provider does not name'}`
-    : 'signed out';
+  const state = isSignedIn(entry, now) ? `signed in as ${who(entry)}` : 'signed out';
   return [
     `${entry.server}${account}`,
     `  ${state}`,
@@ -50,6 +49,14 @@ export function describe(entry: IndexEntry, now: number): string[] {
     `  access   ${lifetime(entry, now)}`,
     `  kept in  ${place(entry)}`,
   ];
+}
+
+function who(entry: IndexEntry): string {
+  if (entry.asClient)
+    return `the client ${display(entry.clientId, 120)} itself (client credentials, no person)`;
+  const [name, subject] = [entry.name && display(entry.name), entry.subject && display(entry.subject)];
+  if (name && name !== subject) return `${name} (${subject})`;
+  return subject ?? 'an account that the provider does not name';
 }
 
 function lifetime(entry: IndexEntry, now: number): string {

@@ -28,6 +28,8 @@ export interface SignInSettings {
   readonly clientSecret: Secret | undefined;
   /** The file of the client's private key, absolute: the client proves itself with it (`private_key_jwt`). */
   readonly clientKey?: string | undefined;
+  /** The client signs in for itself, without a person (RFC 6749 4.4). Default: a person does. */
+  readonly clientCredentials?: boolean;
   /** Space separated; `undefined`: what the server asks for. */
   readonly scope: string | undefined;
   /** RFC 8707 resource indicator; `none`: the parameter is left out; `undefined`: the one of the metadata. */

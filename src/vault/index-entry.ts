@@ -17,8 +17,10 @@ export interface IndexEntry {
   readonly scopes: readonly string[];
   /** When the access token expires; absent when the issuer did not say. */
   readonly expiresAt?: number | undefined;
-  /** There is a refresh token. */
+  /** There is a refresh token, or the client gets tokens of its own. */
   readonly renewable: boolean;
+  /** The tokens are the client's own: no person signed in (RFC 6749 4.4). */
+  readonly asClient?: boolean | undefined;
   /** The issuer refused the refresh for good: only a new sign-in helps. */
   readonly dead?: boolean | undefined;
   readonly store: StoreKind;
@@ -62,6 +64,7 @@ export function readEntry(key: string, from: JsonObject): IndexEntry | undefined
     scopes: stringsMember(from, 'scopes') ?? [],
     expiresAt: time('expiresAt'),
     renewable: from.renewable === true,
+    asClient: from.asClient === true ? true : undefined,
     dead: from.dead === true ? true : undefined,
     store,
     savedAt: time('savedAt') ?? 0,

@@ -11,7 +11,7 @@ import { issuerDown, issuerFailure, type Reach, readDocument } from './reach.ts'
  */
 export interface AuthorizationServer {
   readonly issuer: string;
-  readonly authorization_endpoint: string;
+  readonly authorization_endpoint?: string;
   readonly token_endpoint: string;
   readonly registration_endpoint?: string;
   readonly device_authorization_endpoint?: string;
@@ -153,7 +153,7 @@ function checked(
   const strings = (name: string) => optional(name, stringsMember(document, name)?.slice(0, 1000));
   return {
     issuer,
-    authorization_endpoint: required('authorization_endpoint'),
+    ...optional('authorization_endpoint', endpoint('authorization_endpoint')),
     token_endpoint: required('token_endpoint'),
     ...optional('registration_endpoint', endpoint('registration_endpoint')),
     ...optional('device_authorization_endpoint', endpoint('device_authorization_endpoint')),

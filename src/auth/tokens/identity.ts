@@ -24,6 +24,11 @@ export async function identify(reach: Reach, asked: Asked, grant: Grant): Promis
   return { subject: told.subject ?? more.subject, name: more.name ?? told.name };
 }
 
+/** From the access token's own payload alone, if it is a JWT. */
+export function identityIn({ accessToken }: Pick<Grant, 'accessToken'>): DisplayIdentity {
+  return identityOf(jwtPayload(accessToken.reveal()) ?? {});
+}
+
 async function userinfo(
   reach: Reach,
   asked: Asked,

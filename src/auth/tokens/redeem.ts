@@ -61,7 +61,8 @@ function exchange(reach: Reach, request: AuthorizationRequest, parameters: URLSe
   });
 }
 
-function tokenSetOf({ server, client, scope, resource }: Asked, grant: Grant, now: number): TokenSet {
+/** A grant as it is kept. In: `now` in milliseconds since the epoch. */
+export function tokenSetOf({ server, client, scope, resource }: Asked, grant: Grant, now: number): TokenSet {
   return {
     accessToken: grant.accessToken,
     refreshToken: grant.refreshToken,

@@ -2,14 +2,14 @@ import { AppError } from '../../lib/errors.ts';
 import { display } from '../../lib/text.ts';
 import type { AuthorizationServer } from '../discovery/issuer-metadata.ts';
 import type { Reach } from '../discovery/reach.ts';
-import { askForTokens, type Refusal } from './oauth.ts';
+import { askAsClient } from './client-grant.ts';
+import { type Asking, askForTokens, type GrantResult, type Refusal } from './oauth.ts';
 import { lifetimeOf, type TokenSet } from './token-set.ts';
 
 /** The authorization server as far as a token set remembers it: enough to renew and to revoke. */
 export function rememberedServer(set: TokenSet): AuthorizationServer {
   return {
     issuer: set.issuer,
-    authorization_endpoint: set.tokenEndpoint,
     token_endpoint: set.tokenEndpoint,
     ...(set.revocationEndpoint ? { revocation_endpoint: set.revocationEndpoint } : {}),
     ...(set.idTokenAlgorithms ? { id_token_signing_alg_values_supported: [...set.idTokenAlgorithms] } : {}),
@@ -17,7 +17,8 @@ export function rememberedServer(set: TokenSet): AuthorizationServer {
 }
 
 /**
- * One refresh (RFC 6749 6). What the answer leaves out stays as it was: refresh token, scope.
+ * One renewal: a refresh (RFC 6749 6), or a new token for the client itself (4.4). What the answer leaves out stays
+ * as it was: refresh token, scope.
  *
  * Out: `refused` when the issuer will never renew this set again. Throws AppError `issuer_unreachable` (try
  * again later), `invalid_target`, `remote_error` (a refusal that is about the request, not about the token).
@@ -27,14 +28,9 @@ export async function refresh(
   set: TokenSet,
   now: () => number,
 ): Promise<TokenSet | { readonly refused: Refusal }> {
-  const { client, resource } = set;
-  const server = rememberedServer(set);
-  const refreshToken = set.refreshToken?.reveal() ?? '';
-  const secrets = [refreshToken, client.secret?.reveal() ?? ''];
-  const parameters: Record<string, string> = resource ? { resource } : {};
-  const result = await askForTokens({ reach, server, client, secrets }, (library, configuration) =>
-    library.refreshTokenGrant(configuration, refreshToken, parameters),
-  );
+  const { client, clientGrant, resource } = set;
+  const asking = { reach, server: rememberedServer(set), client };
+  const result = await (clientGrant ? askAsClient(asking, resource, clientGrant) : askAgain(asking, set));
   if ('refused' in result) {
     if (isFinal(result.refused)) return result;
     throw unfinished(set, result.refused);
@@ -43,12 +39,24 @@ export async function refresh(
   return {
     ...set,
     accessToken: granted.accessToken,
-    refreshToken: granted.refreshToken ?? set.refreshToken,
+    refreshToken: clientGrant ? undefined : (granted.refreshToken ?? set.refreshToken),
     scope: granted.scope ?? set.scope,
     receivedAt: now(),
     lifetimeMs: lifetimeOf(granted.expiresIn),
     dead: false,
   };
+}
+
+function askAgain(
+  asking: Omit<Asking, 'secrets'>,
+  { refreshToken, resource }: TokenSet,
+): Promise<GrantResult> {
+  const token = refreshToken?.reveal() ?? '';
+  const secrets = [token, asking.client.secret?.reveal() ?? ''];
+  const parameters: Record<string, string> = resource ? { resource } : {};
+  return askForTokens({ ...asking, secrets }, (library, configuration) =>
+    library.refreshTokenGrant(configuration, token, parameters),
+  );
 }
 
 /** The token, or the client, is no more. A 400 or 401 without JSON is what some servers say for that. */

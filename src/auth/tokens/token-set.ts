@@ -2,6 +2,7 @@ import { isObject, type JsonObject, parseJsonObject, stringMember } from '../../
 import { Secret } from '../../lib/secret.ts';
 import type { Client, ClientAuthMethod, KeyReference } from '../client/client.ts';
 import { clientAuthMethods } from '../client/client.ts';
+import type { ClientGrant } from './client-grant.ts';
 
 /**
  * What one sign-in leaves in the vault: the tokens, and all that a refresh and a revocation need, so that
@@ -20,6 +21,8 @@ export interface TokenSet {
   /** Sent with each refresh; undefined: the parameter is left out. */
   readonly resource: string | undefined;
   readonly client: Client;
+  /** The tokens are the client's own (RFC 6749 4.4): nobody signed in, and they are asked for again like this. */
+  readonly clientGrant?: ClientGrant | undefined;
   readonly tokenEndpoint: string;
   readonly revocationEndpoint: string | undefined;
   readonly idTokenAlgorithms: readonly string[] | undefined;
@@ -39,6 +42,11 @@ export function lifetimeOf(seconds: number | undefined): number | undefined {
 /** How long before its end a token is renewed: the smaller of 60 s and a tenth of its life. Milliseconds. */
 export function marginOf(lifetimeMs: number): number {
   return Math.min(60_000, lifetimeMs / 10);
+}
+
+/** Whether there is something to renew it with, as far as we know. */
+export function isRenewable({ refreshToken, clientGrant, dead }: TokenSet): boolean {
+  return !dead && (refreshToken !== undefined || clientGrant !== undefined);
 }
 
 export function printTokenSet(set: TokenSet): Secret {
@@ -74,6 +82,7 @@ export function parseTokenSet(text: Secret): TokenSet | undefined {
     issuer,
     resource: stringMember(from, 'resource'),
     client,
+    ...(isObject(from.clientGrant) ? { clientGrant: parseClientGrant(from.clientGrant) } : {}),
     tokenEndpoint,
     revocationEndpoint: stringMember(from, 'revocationEndpoint'),
     idTokenAlgorithms: Array.isArray(algorithms) ? algorithms.map(String) : undefined,
@@ -98,6 +107,14 @@ export function parseClient(from: JsonObject | undefined): Client | undefined {
     ...(isObject(from.key) ? { key: parseKey(from.key) } : {}),
     dynamic: from.dynamic === true,
     ...(from.pushesRequests === true ? { pushesRequests: true } : {}),
+  };
+}
+
+function parseClientGrant(from: JsonObject): ClientGrant {
+  const parameters = isObject(from.parameters) ? Object.entries(from.parameters) : [];
+  return {
+    scope: stringMember(from, 'scope'),
+    parameters: Object.fromEntries(parameters.map(([name, value]) => [name, String(value)])),
   };
 }
 

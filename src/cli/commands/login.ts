@@ -51,10 +51,8 @@ export const command: Command = {
         hint: '--store memory is for bridge; leave it out, or use --store file',
       });
     }
-    const edges = {
-      ...(await openEdges(context, client, keychainWaitMs)()),
-      ...asking(context, client, given),
-    };
+    if (client.signIn.clientCredentials) return signInClient(context, client, given);
+    const edges = await signInEdges(context, client, given);
     const asked = given.flags.has('no-browser');
     const reason = asked ? 'asked for' : noBrowserReason(context);
     const pasting = reason ? pastedLines(context) : undefined;
@@ -81,6 +79,21 @@ export const command: Command = {
     }
   },
 };
+
+/** `--client-credentials`: the same end without a person. */
+async function signInClient(context: Context, client: Client, given: Given): Promise<number> {
+  const { signInAsClient } = await import('../../auth/client-sign-in.ts');
+  const edges = await signInEdges(context, client, given);
+  const result = await signInAsClient(edges, client.signIn, context.signals.aborted);
+  if (result === 'no_oauth_wanted') return sayNoOAuth(context, client, given);
+  await settle(context, client, given, edges, result);
+  return 0;
+}
+
+async function signInEdges(context: Context, client: Client, given: Given): Promise<SignInEdges> {
+  const asked = asking(context, client, given);
+  return { ...(await openEdges(context, client, keychainWaitMs)()), ...asked };
+}
 
 /** The edge by which a person is asked for the client's secret, if `--ask-client-secret` says so. */
 function asking(context: Context, { signIn }: Client, given: Given): Pick<SignInEdges, 'askClientSecret'> {
@@ -119,7 +132,7 @@ async function settle(
   context: Context,
   client: Client,
   given: Given,
-  edges: Awaited<ReturnType<ReturnType<typeof openEdges>>>,
+  edges: SignInEdges,
   signedIn: SignedIn,
 ): Promise<void> {
   const { config, server, profile } = client;

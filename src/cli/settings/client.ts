@@ -52,6 +52,11 @@ export const signInOptions = {
     member: 'clientKey',
     help: "that client's private key, PEM or JWK (private_key_jwt); it stays in its file",
   }),
+  clientCredentials: toggle({
+    flag: 'client-credentials',
+    member: 'clientCredentials',
+    help: 'the client signs in for itself, with its secret or key: no person, no browser',
+  }),
   scope: text({
     flag: 'scope',
     value: '"A B"',
