@@ -1,5 +1,5 @@
 import { performance } from 'node:perf_hooks';
-import { type AppError, asAppError } from '../lib/errors.ts';
+import { AppError, asAppError } from '../lib/errors.ts';
 import type { Secret } from '../lib/secret.ts';
 import type { SignInSettings } from '../lib/settings.ts';
 import { grantToClient } from './client-sign-in.ts';
@@ -36,8 +36,9 @@ export function createClientSession(edges: SignInEdges, settings: SignInSettings
     if (failed && monotonic() < failed.until) throw failed.error;
     flight ??= store
       .alone(() => signIn(rejected))
-      .catch((error: unknown) => {
-        failed = { error: asAppError(error), until: monotonic() + pauseMs };
+      .catch((thrown: unknown) => {
+        const error = notSignedIn(asAppError(thrown));
+        failed = { error, until: monotonic() + pauseMs };
         throw error;
       })
       .finally(() => {
@@ -55,4 +56,9 @@ export function createClientSession(edges: SignInEdges, settings: SignInSettings
   }
 
   return { ...session, renew };
+}
+
+/** What is wrong usage for `login` leaves a session just as it was: signed out, with the same next step. */
+function notSignedIn(error: AppError): AppError {
+  return error.code === 'usage' ? new AppError('not_signed_in', error.message, { hint: error.hint }) : error;
 }

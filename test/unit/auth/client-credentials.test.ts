@@ -256,6 +256,13 @@ describe('the session', () => {
     expect(entry()?.dead).toBeUndefined();
   });
 
+  it('without anything to prove the client with it is signed out, and says what is missing', async () => {
+    world.settings = { ...world.settings, clientSecret: undefined };
+    const error = await refusal(ownSession().renew(undefined));
+    expect(error.code).toBe('not_signed_in');
+    expect(error.hint).toContain('MCP_WHOAMI_CLIENT_SECRET');
+  });
+
   it('asks no more for a while after it was refused', async () => {
     world.issuer.behaviour.token = () => replyJson(401, { error: 'invalid_client' });
     const one = ownSession();
