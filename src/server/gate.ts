@@ -92,7 +92,7 @@ export function createGate({ provider, staleMs, log, now }: GateOptions): Gate {
         } catch (error) {
           if (!(error instanceof AppError)) throw error;
           log.info('no verdict about a token', { path: x.path, error });
-          answerUnavailable(x);
+          answerUnavailable(x, 'The authorization server cannot be reached; try again', 2);
         }
       } else if (credentials.kind === 'malformed') denyToken(x, resource, credentials.why);
       else if (credentials.kind === 'conflicting') {
@@ -110,10 +110,12 @@ function grants({ scopesKnown, identity }: Principal, provider: Provider): boole
   return required.every((scope) => identity.scopes.includes(scope));
 }
 
-/** No verdict is not a bad token: the client keeps its token and tries again. */
-export function answerUnavailable(x: Exchange): void {
-  const text = 'The authorization server cannot be reached; try again';
-  const headers = { 'retry-after': '2' };
+/**
+ * Somebody whom we must ask is away. That is neither a bad token nor a lost session: nothing has run, the client
+ * keeps what it has and tries again, after as many seconds as told.
+ */
+export function answerUnavailable(x: Exchange, text: string, retryAfter: number): void {
+  const headers = { 'retry-after': String(retryAfter) };
   if (x.req.method === 'POST') {
     answerJson(x, 503, rpcError(null, rpcCodes.internalError, text), headers);
     linger(x.req);

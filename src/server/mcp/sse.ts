@@ -3,14 +3,14 @@ import { SSEServerTransport } from '@modelcontextprotocol/sdk/server/sse.js';
 import type { JSONRPCMessage } from '@modelcontextprotocol/sdk/types.js';
 import type { Log } from '../../lib/log.ts';
 import { answer, corsHeaders, type Exchange, refuse, refuseMethod } from '../exchange.ts';
-import { shortHash } from '../gate.ts';
+import { answerUnavailable, shortHash } from '../gate.ts';
 import type { Sessions, Stream } from '../sessions/sessions.ts';
 import type { Principal } from '../verify/principal.ts';
 import { runPost } from './post.ts';
 
 export interface Sse {
   /** `GET /sse` opens the stream. */
-  stream(x: Exchange, principal: Principal | undefined): void;
+  stream(x: Exchange, principal: Principal | undefined): Promise<void>;
   /** `POST /messages?sessionId=ID` is taken with 202; its answer comes on the stream. */
   messages(x: Exchange, principal: Principal | undefined): Promise<void>;
 }
@@ -27,17 +27,19 @@ const anybody = '';
 /** HTTP+SSE (MCP 2024-11-05, transports). */
 export function createSse({ sessions, draining, log }: SseOptions): Sse {
   return {
-    stream(x, principal) {
+    async stream(x, principal) {
       if (x.req.method !== 'GET') return refuseMethod(x, 'GET, OPTIONS');
       if (draining()) return full(x, 'The server is about to stop');
       if (x.res.destroyed || x.res.socket === null) return;
       const transport = new SSEServerTransport(`${x.site.basePath}/messages`, x.res);
       const stream = streamOf(transport, x.res);
       const user = principal?.user ?? anybody;
-      if (!sessions.open(stream, user, principal?.identity.expiresAt)) {
+      if (!(await sessions.open(stream, user, principal?.identity.expiresAt))) {
         log.warn('no room for another stream', { open: sessions.size() });
         return full(x, 'Too many open streams');
       }
+      // Where replicas share sessions, telling them took a moment.
+      if (x.res.destroyed) return sessions.closed(stream.id);
       transport.onclose = () => sessions.closed(stream.id);
       for (const [name, value] of Object.entries(corsHeaders(x))) x.res.setHeader(name, value ?? '');
       x.res.setHeader('x-accel-buffering', 'no');
@@ -53,13 +55,13 @@ export function createSse({ sessions, draining, log }: SseOptions): Sse {
       if (x.req.method !== 'POST') return refuseMethod(x, 'POST, OPTIONS');
       const id = new URLSearchParams(x.query).get('sessionId') ?? '';
       const session = await sessions.find(id, principal?.user ?? anybody);
+      if (session === 'away')
+        return answerUnavailable(x, 'Where sessions are kept cannot be reached; try again', 1);
       if (!session) return refuse(x, 404, 'session_not_found', 'No such session: open GET /sse again');
       const posted = await runPost(x, principal, session.revision);
       if (!posted) return;
-      session.used(principal?.identity.expiresAt, posted.counts);
-      if (posted.negotiated) session.revision = posted.negotiated;
-      answer(x, 202, {}, '');
-      for (const message of posted.answers) session.deliver(message);
+      const outcome = { ...posted, expiresAt: principal?.identity.expiresAt };
+      await session.take(outcome, () => answer(x, 202, {}, ''));
     },
   };
 }
@@ -77,11 +79,12 @@ function streamOf(transport: SSEServerTransport, res: ServerResponse): Stream {
     },
     unsent: () => res.writableLength,
     comment(text) {
-      if (res.writable) res.write(`: ${text}\n\n`);
+      if (res.writable && res.headersSent) res.write(`: ${text}\n\n`);
     },
     isOpen: () => res.writable && !res.destroyed,
     end() {
-      if (res.writable) res.end(': closing\n\n');
+      if (!res.headersSent) res.destroy();
+      else if (res.writable) res.end(': closing\n\n');
     },
     cut: () => void res.destroy(),
   };

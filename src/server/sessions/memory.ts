@@ -1,7 +1,8 @@
 import type { Log } from '../../lib/log.ts';
-import type { Session, Sessions, Stream } from './sessions.ts';
+import type { Outcome, Session, Sessions, Stream } from './sessions.ts';
 
-const maxPerUser = 50;
+/** Streams of one user; the one idle longest makes room for the next. */
+export const maxPerUser = 50;
 const maxUnsent = 1024 * 1024;
 /** Times in milliseconds. */
 const idleLimit = 30 * 60_000;
@@ -10,25 +11,44 @@ const afterExpiry = 60_000;
 const endBatch = 100;
 const endPause = 25;
 
-interface Held extends Session {
+/** A session whose stream this process holds. */
+export interface LocalSession extends Session {
   readonly stream: Stream;
   readonly user: string;
+  /** When it was last used. Milliseconds since the epoch. */
+  readonly usedAt: number;
+}
+
+interface Held extends LocalSession {
   readonly openedAt: number;
   usedAt: number;
   /** Latest expiry of a token seen. Milliseconds since the epoch. */
   expiresAt: number;
+  revision: string | undefined;
+}
+
+export interface MemorySessions extends Sessions {
+  open(stream: Stream, user: string, expiresAt: number | undefined): boolean;
+  find(id: string, user: string): LocalSession | undefined;
+  get(id: string): LocalSession | undefined;
+  /** Ends one stream. */
+  end(session: LocalSession, reason: string): void;
 }
 
 export interface MemorySessionsOptions {
   readonly maxSessions: number;
   /** Without authentication everybody is the same user, and no user has a share. */
   readonly sharePerUser: boolean;
+  /** Told of each session that is no more. */
+  readonly removed?: (session: LocalSession) => void;
+  /** Asked before some of many streams are ended at once. */
+  readonly leaving?: (sessions: readonly LocalSession[]) => Promise<void>;
   readonly log: Log;
   readonly now: () => number;
 }
 
 /** Sessions of this process. A record is small: nothing of the request is in it. */
-export function createMemorySessions(options: MemorySessionsOptions): Sessions {
+export function createMemorySessions(options: MemorySessionsOptions): MemorySessions {
   const { maxSessions, sharePerUser, log, now } = options;
   const byId = new Map<string, Held>();
   const byUser = new Map<string, Held[]>();
@@ -40,9 +60,10 @@ export function createMemorySessions(options: MemorySessionsOptions): Sessions {
     const others = byUser.get(held.user)?.filter((other) => other !== held) ?? [];
     if (others.length > 0) byUser.set(held.user, others);
     else byUser.delete(held.user);
+    options.removed?.(held);
   }
 
-  function finish(held: Held, reason: string): void {
+  function end(held: LocalSession, reason: string): void {
     remove(held.stream.id);
     log.info('stream ended', { reason });
     held.stream.end();
@@ -63,6 +84,14 @@ export function createMemorySessions(options: MemorySessionsOptions): Sessions {
     return at - held.openedAt >= ageLimit ? 'open for 12 h' : undefined;
   }
 
+  function note(held: Held, { negotiated, counts, expiresAt }: Outcome): void {
+    if (negotiated) held.revision = negotiated;
+    if (counts) held.usedAt = now();
+    if (expiresAt === undefined) return;
+    const known = held.expiresAt === Number.POSITIVE_INFINITY ? 0 : held.expiresAt;
+    held.expiresAt = Math.max(known, expiresAt * 1000);
+  }
+
   function hold(stream: Stream, user: string, expiry: number | undefined): Held {
     const at = now();
     const held: Held = {
@@ -72,15 +101,11 @@ export function createMemorySessions(options: MemorySessionsOptions): Sessions {
       usedAt: at,
       expiresAt: expiry === undefined ? Number.POSITIVE_INFINITY : expiry * 1000,
       revision: undefined,
-      deliver(message) {
-        stream.deliver(message);
+      take(outcome, accepted) {
+        note(held, outcome);
+        accepted();
+        for (const message of outcome.answers) stream.deliver(message);
         keepsUp(held);
-      },
-      used(expiresAt, counts) {
-        if (counts) held.usedAt = now();
-        if (expiresAt === undefined) return;
-        const known = held.expiresAt === Number.POSITIVE_INFINITY ? 0 : held.expiresAt;
-        held.expiresAt = Math.max(known, expiresAt * 1000);
       },
     };
     return held;
@@ -90,7 +115,7 @@ export function createMemorySessions(options: MemorySessionsOptions): Sessions {
     open(stream, user, expiresAt) {
       const own = byUser.get(user) ?? [];
       if (sharePerUser && own.length >= maxPerUser) {
-        finish(
+        end(
           own.reduce((a, b) => (b.usedAt < a.usedAt ? b : a)),
           `${maxPerUser} streams a user`,
         );
@@ -104,26 +129,31 @@ export function createMemorySessions(options: MemorySessionsOptions): Sessions {
       const held = byId.get(id);
       return held?.user === user ? held : undefined;
     },
+    get: (id) => byId.get(id),
+    end,
     closed: remove,
     tend() {
       const at = now();
       for (const held of byId.values()) {
         const over = whyOver(held, at);
         if (!held.stream.isOpen()) remove(held.stream.id);
-        else if (over) finish(held, over);
+        else if (over) end(held, over);
         else if (keepsUp(held)) held.stream.comment('ping');
       }
     },
     async endAll() {
-      let ended = 0;
-      for (const held of [...byId.values()]) {
-        remove(held.stream.id);
-        held.stream.end();
-        if (++ended % endBatch === 0) {
-          await new Promise((resolve) => setTimeout(resolve, endPause * (0.5 + Math.random())));
+      const all = [...byId.values()];
+      for (let at = 0; at < all.length; at += endBatch) {
+        if (at > 0) await new Promise((resolve) => setTimeout(resolve, endPause * (0.5 + Math.random())));
+        const batch = all.slice(at, at + endBatch);
+        await options.leaving?.(batch);
+        for (const { stream } of batch) {
+          remove(stream.id);
+          stream.end();
         }
       }
     },
     size: () => byId.size,
+    shared: () => undefined,
   };
 }

@@ -1,22 +1,33 @@
 import type { RpcAnswer } from '../mcp/messages.ts';
 
-/** The client's end of an open HTTP+SSE stream, wherever it is. */
-export interface Outlet {
-  /** Sends one message. One that the client does not take fast enough costs it the stream. */
-  deliver(message: RpcAnswer): void;
+/** What one POST to a session came to. */
+export interface Outcome {
+  /** The answers to the requests in it, in their order. */
+  readonly answers: readonly RpcAnswer[];
+  /** The revision that an `initialize` in it settled on. */
+  readonly negotiated: string | undefined;
+  /** Whether anything but `ping` was in it: pings do not keep a session in use. */
+  readonly counts: boolean;
+  /** Expiry of the token that came with it. Seconds since the epoch. */
+  readonly expiresAt: number | undefined;
 }
 
-/** One HTTP+SSE session as its POSTs see it. */
-export interface Session extends Outlet {
+/** One HTTP+SSE session as its POSTs see it, wherever its stream is. */
+export interface Session {
   /** The revision its `initialize` settled on. */
-  revision: string | undefined;
-  /** Notes a POST: `expiresAt` of its token (seconds since the epoch), and whether it was more than a ping. */
-  used(expiresAt: number | undefined, counts: boolean): void;
+  readonly revision: string | undefined;
+  /**
+   * Brings the outcome of a POST to the stream. Calls `accepted` once, as soon as this process may die without
+   * the answers being lost with it; where the stream is our own, before anything is sent on it.
+   */
+  take(outcome: Outcome, accepted: () => void): void | Promise<void>;
 }
 
 /** What the store needs of a stream it looks after. */
-export interface Stream extends Outlet {
+export interface Stream {
   readonly id: string;
+  /** Sends one message. */
+  deliver(message: RpcAnswer): void;
   /** Bytes the client has not taken yet. */
   unsent(): number;
   /** A comment, the sign of life. */
@@ -29,19 +40,32 @@ export interface Stream extends Outlet {
 }
 
 /**
- * The open HTTP+SSE sessions. In memory here; several replicas share them through a store of the same shape,
- * which is why finding one may take time.
+ * The session, nothing where there is none for that user, or `away` where what the replicas share cannot be
+ * asked: then nobody knows, and nothing may run.
  */
+export type Found = Session | 'away' | undefined;
+
+/** What several replicas share, as a probe may see it. */
+export interface SharedState {
+  readonly connected: boolean;
+  /** Answers for streams of other replicas that those have not acknowledged. */
+  readonly unacknowledged: number;
+}
+
+/** The open HTTP+SSE sessions: of this process (`memory.ts`), or of all replicas (`redis/`). */
 export interface Sessions {
   /** Takes a stream in for a user. Out: false when the server is full. */
-  open(stream: Stream, user: string, expiresAt: number | undefined): boolean;
+  open(stream: Stream, user: string, expiresAt: number | undefined): boolean | Promise<boolean>;
   /** The session of that id, if it belongs to that user: to everybody else it does not exist. */
-  find(id: string, user: string): Session | undefined | Promise<Session | undefined>;
+  find(id: string, user: string): Found | Promise<Found>;
   /** The stream is gone. */
   closed(id: string): void;
   /** Sends signs of life, and ends what has been idle, open or expired for too long. Call it every few seconds. */
   tend(): void;
   /** Ends all streams, a few at a time, so that their clients do not all come back at once. */
   endAll(): Promise<void>;
+  /** Streams of this process. */
   size(): number;
+  /** `undefined` where nothing is shared. */
+  shared(): SharedState | undefined;
 }

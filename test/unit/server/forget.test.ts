@@ -19,7 +19,7 @@ test('an open stream keeps nothing of the token that opened it', async () => {
     expect(req.headers.authorization).toBe('Bearer secret-token');
     seen.push(req);
     const site = { origin: '', basePath: '', base: '' };
-    sse.stream({ req, res, path: '/sse', query: '', site, readableBy: undefined }, undefined);
+    void sse.stream({ req, res, path: '/sse', query: '', site, readableBy: undefined }, undefined);
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;

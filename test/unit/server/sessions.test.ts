@@ -1,18 +1,19 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { silentLog } from '../../../src/lib/log.ts';
-import { createMemorySessions } from '../../../src/server/sessions/memory.ts';
-import type { Session, Sessions, Stream } from '../../../src/server/sessions/sessions.ts';
+import type { RpcAnswer } from '../../../src/server/mcp/messages.ts';
+import { createMemorySessions, type MemorySessions } from '../../../src/server/sessions/memory.ts';
+import type { Stream } from '../../../src/server/sessions/sessions.ts';
 import { threat } from '../../support/threats.ts';
 
 const minute = 60_000;
 let now: number;
-let sessions: Sessions;
+let sessions: MemorySessions;
 beforeEach(() => {
   now = 1_000_000_000_000;
   sessions = create(true);
 });
 
-function create(sharePerUser: boolean, maxSessions = 1_000): Sessions {
+function create(sharePerUser: boolean, maxSessions = 1_000): MemorySessions {
   return createMemorySessions({ maxSessions, sharePerUser, log: silentLog, now: () => now });
 }
 
@@ -38,7 +39,16 @@ function stream(id: string): FakeStream {
   };
 }
 
-const find = (id: string, user = 'u') => sessions.find(id, user) as Session | undefined;
+const find = (id: string, user = 'u') => sessions.find(id, user);
+
+function post(
+  id: string,
+  expiresAt: number | undefined,
+  counts: boolean,
+  answers: readonly RpcAnswer[] = [],
+) {
+  void find(id)?.take({ answers, negotiated: undefined, counts, expiresAt }, () => {});
+}
 
 describe('the life of a session', () => {
   test(threat('R18', '30 minutes without a POST end it; pings do not count as use'), () => {
@@ -46,8 +56,8 @@ describe('the life of a session', () => {
     sessions.open(used, 'u', undefined);
     sessions.open(pinged, 'u', undefined);
     now += 29 * minute;
-    find('used')?.used(undefined, true);
-    find('pinged')?.used(undefined, false);
+    post('used', undefined, true);
+    post('pinged', undefined, false);
     sessions.tend();
     expect([used.said, pinged.said]).toEqual([['ping'], ['ping']]);
     now += 2 * minute;
@@ -62,7 +72,7 @@ describe('the life of a session', () => {
     for (let i = 0; i < 12 * 6; i++) {
       expect(one.isOpen()).toBe(true);
       now += 10 * minute;
-      find('one')?.used(undefined, true);
+      post('one', undefined, true);
       sessions.tend();
     }
     expect(one.said.at(-1)).toBe('[end]');
@@ -72,8 +82,8 @@ describe('the life of a session', () => {
     const one = stream('one');
     const seconds = now / 1000;
     sessions.open(one, 'u', seconds + 100);
-    find('one')?.used(seconds + 300, true);
-    find('one')?.used(seconds + 50, true);
+    post('one', seconds + 300, true);
+    post('one', seconds + 50, true);
     now += 359_000;
     sessions.tend();
     expect(one.isOpen()).toBe(true);
@@ -85,7 +95,7 @@ describe('the life of a session', () => {
   test('an expiry that comes to be known later counts from then on', () => {
     const one = stream('one');
     sessions.open(one, 'u', undefined);
-    find('one')?.used(now / 1000 + 10, true);
+    post('one', now / 1000 + 10, true);
     now += 71_000;
     sessions.tend();
     expect(one.said.at(-1)).toBe('[end]');
@@ -96,7 +106,7 @@ describe('the life of a session', () => {
     for (const one of [a, b, c]) sessions.open(one, 'u', undefined);
     a.backlog = b.backlog = 1024 * 1024 + 1;
     c.backlog = 1024 * 1024;
-    find('a')?.deliver({ jsonrpc: '2.0', id: 1, result: {} });
+    post('a', undefined, true, [{ jsonrpc: '2.0', id: 1, result: {} }]);
     expect(a.said.at(-1)).toBe('[cut]');
     sessions.tend();
     expect(b.said).toEqual(['[cut]']);
@@ -123,7 +133,7 @@ describe('how many', () => {
       sessions.open(one, 'u', undefined);
     }
     now += 1;
-    find('s0')?.used(undefined, true);
+    post('s0', undefined, true);
     expect(sessions.open(stream('s50'), 'u', undefined)).toBe(true);
     expect(own.filter((one) => !one.isOpen()).map(({ id }) => id)).toEqual(['s1']);
     expect(others.isOpen()).toBe(true);
