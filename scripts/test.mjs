@@ -68,7 +68,7 @@ function tellThreats() {
   totals[bare === 0 ? 'passed' : 'failed']++;
 }
 
-/** Chromium for the pages, a Secret Service for the keychain, a compiler for its native binding. */
+/** Chromium for the pages, a Secret Service for the keychain, a compiler for its native binding, Redis and nginx. */
 function installSystemPackages() {
   const wanted = {
     chromium: '/usr/bin/chromium',
@@ -79,6 +79,8 @@ function installSystemPackages() {
     python3: '/usr/bin/python3',
     make: '/usr/bin/make',
     'g++': '/usr/bin/g++',
+    'redis-server': '/usr/bin/redis-server',
+    nginx: '/usr/sbin/nginx',
   };
   const missing = Object.keys(wanted).filter((name) => !existsSync(wanted[name]));
   if (missing.length === 0) return;

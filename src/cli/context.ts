@@ -35,7 +35,12 @@ export interface Context {
 export type ExitCode = number;
 
 /** Variables that hold secrets: read once, then taken out of what child processes would inherit. */
-const secretVariables = ['MCP_WHOAMI_TOKEN', 'MCP_WHOAMI_CLIENT_SECRET', 'MCP_WHOAMI_PASSPHRASE'];
+const secretVariables = [
+  'MCP_WHOAMI_TOKEN',
+  'MCP_WHOAMI_CLIENT_SECRET',
+  'MCP_WHOAMI_PASSPHRASE',
+  'MCP_WHOAMI_REDIS_URL',
+];
 
 export function systemContext(): Context {
   Object.assign(process.env, missingSessionVariables(thisMachine(process.env)));

@@ -69,7 +69,10 @@ export interface ServerSettings {
   readonly allowOrigin: readonly string[];
   /** How long a positive verdict may serve while the provider fails. Milliseconds; 0: not at all. */
   readonly staleMs: number;
+  /** Streams of this process. */
   readonly maxSessions: number;
+  /** URL of the Redis that replicas share, with its password; `undefined`: one process, everything in memory. */
+  readonly redis: Secret | undefined;
   /** Pause between "not ready" and the end of accepting, at SIGTERM. Milliseconds. */
   readonly drainDelayMs: number;
   readonly noAuth: boolean;

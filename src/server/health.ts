@@ -1,9 +1,12 @@
 import type { ServerResponse } from 'node:http';
 import type { Provider } from './provider/provider.ts';
+import type { SharedState } from './sessions/sessions.ts';
 
 export interface HealthOptions {
   /** `undefined` without authentication. */
   readonly provider: Provider | undefined;
+  /** What replicas share; `undefined` where nothing is. */
+  readonly shared: () => SharedState | undefined;
   readonly draining: () => boolean;
 }
 
@@ -31,14 +34,18 @@ export function answerHealth(
   res.end(body);
 }
 
-function readiness({ provider, draining }: HealthOptions) {
+function readiness({ provider, shared, draining }: HealthOptions) {
   if (draining()) return { status: 'draining' };
-  if (!provider) return { status: 'ok', authentication: 'none' };
+  const state = shared();
+  // Not a reason to be unready: one Redis would take all replicas out, and their own streams are served.
+  const redis = state && { redis: state.connected ? 'connected' : 'degraded' };
+  if (!provider) return { status: 'ok', authentication: 'none', ...redis };
   const method = provider.current()?.method;
   const parts = {
     issuer: provider.current() ? 'known' : 'unknown',
     keys: !method ? 'unknown' : !method.keys ? 'not used' : method.keys.loaded() ? 'loaded' : 'missing',
     audience: method?.audience ?? 'unknown',
+    ...redis,
   };
   return { status: provider.isReady() ? 'ok' : 'starting', ...parts };
 }

@@ -11,6 +11,7 @@ import { handleStreamable } from './mcp/streamable.ts';
 import { createPage } from './page/page.ts';
 import { openProvider, type Provider } from './provider/provider.ts';
 import { createMemorySessions } from './sessions/memory.ts';
+import type { Sessions } from './sessions/sessions.ts';
 
 /** Time between two signs of life on a stream: a client can tell silence within 15 s. Milliseconds. */
 const defaultPingMs = 5_000;
@@ -25,6 +26,8 @@ export interface WhoamiServerOptions {
   readonly now?: () => number;
   /** Time between two signs of life on a stream. Milliseconds; default 5 s. */
   readonly pingMs?: number;
+  /** How long a replica counts as alive after a sign of life. Milliseconds; default 15 s. */
+  readonly livenessMs?: number;
 }
 
 export interface WhoamiServer {
@@ -55,6 +58,7 @@ export async function openWhoamiServer(options: WhoamiServerOptions): Promise<Wh
   const now = options.now ?? Date.now;
   let draining = false;
   const isDraining = () => draining;
+  const openSessions = await howToKeepSessions(options, now);
   // The address is not known before the port is, and no request comes before it is.
   let app: ReturnType<typeof createApp> | undefined;
   const listener = await openListener({
@@ -66,12 +70,7 @@ export async function openWhoamiServer(options: WhoamiServerOptions): Promise<Wh
   const address = publicAddress(settings, listener.port);
   const { resources, prefixes } = address;
   const provider = settings.noAuth ? undefined : openProvider({ settings, resources, http, log, now });
-  const sessions = createMemorySessions({
-    maxSessions: settings.maxSessions,
-    sharePerUser: !settings.noAuth,
-    log,
-    now,
-  });
+  const sessions = openSessions();
   const page = createPage({
     issuer: settings.noAuth ? undefined : settings.issuer,
     clientId: settings.pageClientId,
@@ -80,7 +79,7 @@ export async function openWhoamiServer(options: WhoamiServerOptions): Promise<Wh
   const sse = createSse({ sessions, draining: isDraining, log });
   app = createApp({
     address,
-    health: { provider, draining: isDraining },
+    health: { provider, shared: sessions.shared, draining: isDraining },
     documents: new Map([
       ...(provider ? documentRoutes(prefixes, settings.issuer ?? '', provider) : []),
       ...prefixes.map((prefix) => [`${prefix}/page.js`, page.script] as const),
@@ -121,6 +120,18 @@ export async function openWhoamiServer(options: WhoamiServerOptions): Promise<Wh
       await end();
     },
   };
+}
+
+/** In memory, or shared with other replicas: only then is the client of the store loaded. */
+async function howToKeepSessions(
+  { settings, log, livenessMs }: WhoamiServerOptions,
+  now: () => number,
+): Promise<() => Sessions> {
+  const { redis: url, maxSessions, noAuth } = settings;
+  const common = { maxSessions, sharePerUser: !noAuth, log, now };
+  if (!url) return () => createMemorySessions(common);
+  const { openSharedSessions } = await import('./sessions/redis/redis.ts');
+  return () => openSharedSessions({ ...common, url, livenessMs });
 }
 
 function below(

@@ -4,6 +4,7 @@ import { display } from '../../lib/text.ts';
 import { isLoopbackHost } from '../../lib/url.ts';
 import { trustOptions } from './common.ts';
 import { integer, oneOf, readWebUrl, seconds, several, text, toggle, webUrl } from './option.ts';
+import { redisUrl } from './redis.ts';
 import type { Values } from './resolve.ts';
 
 export const serverOptions = {
@@ -102,7 +103,14 @@ export const serverOptions = {
     value: 'N',
     variables: ['MCP_WHOAMI_MAX_SESSIONS'],
     member: 'maxSessions',
-    help: 'most open streams (default: 10000)',
+    help: 'most open streams of this process (default: 10000)',
+  }),
+  redis: redisUrl({
+    flag: 'redis',
+    value: 'URL',
+    variables: ['MCP_WHOAMI_REDIS_URL'],
+    member: 'redis',
+    help: 'the Redis that several replicas share (a password belongs in the variable)',
   }),
   drainDelay: seconds(0, 600, {
     flag: 'drain-delay',
@@ -175,6 +183,7 @@ export function serverSettings(values: Values<typeof serverOptions>, onTerminal:
     allowOrigin: values.allowOrigin ?? [],
     staleMs: values.stale ?? 300_000,
     maxSessions: values.maxSessions ?? 10_000,
+    redis: values.redis,
     drainDelayMs: values.drainDelay ?? (onTerminal ? 0 : 5_000),
     noAuth: values.noAuth ?? false,
   });

@@ -62,6 +62,26 @@ describe('one clear line for each mistake', () => {
       thrown(() => values(serverOptions, ['--issuer', 'https://u:hunter2@a.example'])).message,
     ).not.toContain('hunter2');
   });
+  test.each([
+    ['localhost:6379', /not a redis:/],
+    ['http://:hunter2@cache.example', /not a redis:/],
+    ['redis//user:hunter2@cache.example', /not a redis:/],
+    ['redis://:hunter2@cache.example/zero', /number of a database/],
+    ['rediss://user:hunter2@cache.example/0?ssl=hunter2#hunter2@x', /query or a fragment/],
+    ['redis://user:hunter2%zz@cache.example', /stray %/],
+    ['redis://user:hunter2@cache.example:port', /not a URL/],
+    ['redis://user:hunter2@/0', /not a URL|no host/],
+  ])('--redis %s: exit 2, and no password is repeated', (given, message) => {
+    const error = thrown(() => values(serverOptions, ['--redis', given]));
+    expect(error.code).toBe('usage');
+    expect(error.message).toMatch(message);
+    expect(error.message + String(error.hint)).not.toContain('hunter2');
+  });
+  test('a good URL of a Redis is kept as a secret', () => {
+    const { redis } = values(serverOptions, [], { MCP_WHOAMI_REDIS_URL: 'rediss://me:pass@cache.example/2' });
+    expect(`${redis} ${JSON.stringify(redis)}`).not.toContain('pass');
+    expect(redis?.reveal()).toBe('rediss://me:pass@cache.example/2');
+  });
   test('a variable and the file are blamed by name', () => {
     expect(thrown(() => values(serverOptions, [], { MCP_WHOAMI_PORT: 'x' })).message).toMatch(
       /^MCP_WHOAMI_PORT:/,

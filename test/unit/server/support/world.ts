@@ -31,6 +31,7 @@ export interface WorldOptions {
   readonly settings?: Partial<ServerSettings>;
   readonly provider?: TestProvider;
   readonly pingMs?: number;
+  readonly livenessMs?: number;
   /** False: the provider is not waited for. */
   readonly wait?: boolean;
 }
@@ -49,6 +50,7 @@ export const defaults: ServerSettings = {
   allowOrigin: [],
   staleMs: 300_000,
   maxSessions: 10_000,
+  redis: undefined,
   drainDelayMs: 0,
   noAuth: false,
 };
@@ -70,6 +72,7 @@ export async function openWorld(options: WorldOptions = {}): Promise<World> {
     }),
     now: () => Date.now() + ahead,
     ...(options.pingMs ? { pingMs: options.pingMs } : {}),
+    ...(options.livenessMs ? { livenessMs: options.livenessMs } : {}),
   });
   if (options.wait !== false) await server.ready;
   const { port } = server;
