@@ -71,7 +71,7 @@ describe('one clear line for each mistake', () => {
     ['redis://user:hunter2%zz@cache.example', /stray %/],
     ['redis://user:hunter2@cache.example:port', /not a URL/],
     ['redis://user:hunter2@/0', /not a URL|no host/],
-  ])('--redis %s: exit 2, and no password is repeated', (given, message) => {
+  ])(threat('S3', '--redis %s: exit 2, and no password is repeated'), (given, message) => {
     const error = thrown(() => values(serverOptions, ['--redis', given]));
     expect(error.code).toBe('usage');
     expect(error.message).toMatch(message);

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { hasRedis } from '../../support/redis.ts';
+import { threat } from '../../support/threats.ts';
 import { until } from '../../support/until.ts';
 import { answered, hasEnded, messages, openReplicas, type Replicas, readyz } from './support/replicas.ts';
 import { call, type World } from './support/world.ts';
@@ -42,7 +43,7 @@ describe.skipIf(!hasRedis)('two replicas', () => {
     expect(messages(stream).map(({ id }) => id)).toEqual(ids);
   });
 
-  test('40 users at once, each with its own name', async () => {
+  test(threat('R11', '40 users at once on two replicas, each with its own name'), async () => {
     const users = await Promise.all(
       Array.from({ length: 40 }, async (_, i) => {
         const token = await all.token(`user-${i}`);
@@ -62,22 +63,25 @@ describe.skipIf(!hasRedis)('two replicas', () => {
     }
   });
 
-  test("bob's token on alice's session: 404 on every replica, and nothing on her stream", async () => {
-    const [alice, bob] = await Promise.all([all.token('alice'), all.token('bob')]);
-    const stream = await all.open(a, alice);
-    for (const at of [a, b]) {
-      const answer = await all.post(at, stream, bob, call('evil'));
-      expect([answer.status, answer.json().error]).toEqual([404, 'session_not_found']);
-    }
-    await all.post(b, stream, alice, ping('after'));
-    await answered(stream, 'after');
-    expect(messages(stream)).toHaveLength(1);
-    expect(stream.text()).not.toContain('bob');
-    expect((await all.post(b, stream, await all.token('alice'), call('renewed'))).status).toBe(202);
-    await answered(stream, 'renewed');
-  });
+  test(
+    threat('R10', "bob's token on alice's session: 404 on every replica, and nothing on her stream"),
+    async () => {
+      const [alice, bob] = await Promise.all([all.token('alice'), all.token('bob')]);
+      const stream = await all.open(a, alice);
+      for (const at of [a, b]) {
+        const answer = await all.post(at, stream, bob, call('evil'));
+        expect([answer.status, answer.json().error]).toEqual([404, 'session_not_found']);
+      }
+      await all.post(b, stream, alice, ping('after'));
+      await answered(stream, 'after');
+      expect(messages(stream)).toHaveLength(1);
+      expect(stream.text()).not.toContain('bob');
+      expect((await all.post(b, stream, await all.token('alice'), call('renewed'))).status).toBe(202);
+      await answered(stream, 'renewed');
+    },
+  );
 
-  test('guessed ids are 404; what is no id does not get as far as Redis', async () => {
+  test(threat('R12', 'guessed ids are 404; what is no id does not get as far as Redis'), async () => {
     const token = await all.token();
     await all.open(a, token);
     const ids = [...Array.from({ length: 120 }, () => randomUUID())];
@@ -124,25 +128,28 @@ describe.skipIf(!hasRedis)('two replicas', () => {
     a.pass(-170_000);
   });
 
-  test('nothing in Redis tells who calls, with what, or how to post to a session', async () => {
-    const token = await all.token('eve-lin');
-    const stream = await all.open(a, token);
-    await all.post(b, stream, token, initialize('2025-03-26'));
-    const seen: string[] = [];
-    for (let i = 0; i < 20; i++) {
-      await all.post(b, stream, token, call(`secret-id-${i}`));
-      seen.push(await all.redis.dump());
-    }
-    const text = seen.join('\n');
-    // What crosses has been looked at on its way.
-    expect(text).toContain('"answer"');
-    const id = stream.endpoint.split('=')[1] ?? 'none';
-    const claims = ['eve-lin', 'User', 'example.com', all.provider.issuer, 'test-client', 'secret-id'];
-    for (const secret of [token, token.split('.')[2] ?? '', id, ...claims]) {
-      expect(text).not.toContain(secret);
-      expect(text).not.toContain(Buffer.from(secret).toString('base64').slice(0, -3));
-    }
-  });
+  test(
+    threat('R10', 'nothing in Redis tells who calls, with what, or how to post to a session'),
+    async () => {
+      const token = await all.token('eve-lin');
+      const stream = await all.open(a, token);
+      await all.post(b, stream, token, initialize('2025-03-26'));
+      const seen: string[] = [];
+      for (let i = 0; i < 20; i++) {
+        await all.post(b, stream, token, call(`secret-id-${i}`));
+        seen.push(await all.redis.dump());
+      }
+      const text = seen.join('\n');
+      // What crosses has been looked at on its way.
+      expect(text).toContain('"answer"');
+      const id = stream.endpoint.split('=')[1] ?? 'none';
+      const claims = ['eve-lin', 'User', 'example.com', all.provider.issuer, 'test-client', 'secret-id'];
+      for (const secret of [token, token.split('.')[2] ?? '', id, ...claims]) {
+        expect(text).not.toContain(secret);
+        expect(text).not.toContain(Buffer.from(secret).toString('base64').slice(0, -3));
+      }
+    },
+  );
 
   test('every key is ours, versioned, and ends by itself', async () => {
     const token = await all.token();
@@ -165,7 +172,7 @@ describe.skipIf(!hasRedis)('two replicas', () => {
     await until('empty inboxes', 5_000, async () => (await lengths()).every((length) => length < 5));
   });
 
-  test('the entry of a stranger to the session is not believed', async () => {
+  test(threat('R11', 'the entry of a stranger to the session is not believed'), async () => {
     const [alice, bob] = await Promise.all([all.token('alice'), all.token('bob')]);
     const [hers, his] = [await all.open(a, alice), await all.open(a, bob)];
     await all.post(b, his, bob, call('his'));
@@ -196,14 +203,17 @@ describe.skipIf(!hasRedis)('two replicas', () => {
     expect([messages(hers).length, messages(his).length]).toEqual([1, 1]);
   });
 
-  test('51 streams of one user on two replicas: the oldest one makes room, wherever it is', async () => {
-    const token = await all.token('many');
-    const streams = [];
-    for (let i = 0; i < 51; i++) streams.push(await all.open(i % 2 ? a : b, token));
-    const [first, ...others] = streams;
-    await until('the end of the first', 5_000, () => first && hasEnded(first));
-    expect(others.filter(hasEnded)).toEqual([]);
-  });
+  test(
+    threat('R18', '51 streams of one user on two replicas: the oldest makes room, wherever it is'),
+    async () => {
+      const token = await all.token('many');
+      const streams = [];
+      for (let i = 0; i < 51; i++) streams.push(await all.open(i % 2 ? a : b, token));
+      const [first, ...others] = streams;
+      await until('the end of the first', 5_000, () => first && hasEnded(first));
+      expect(others.filter(hasEnded)).toEqual([]);
+    },
+  );
 
   test('readyz names Redis; a stream that ends leaves nothing behind', async () => {
     expect(await readyz(a)).toMatchObject({ status: 'ok', redis: 'connected' });
