@@ -35,17 +35,13 @@ export interface Context {
 export type ExitCode = number;
 
 /** Variables that hold secrets: read once, then taken out of what child processes would inherit. */
-const secretVariables = [
-  'MCP_WHOAMI_TOKEN',
-  'MCP_WHOAMI_CLIENT_SECRET',
-  'MCP_WHOAMI_PASSPHRASE',
-  'MCP_WHOAMI_REDIS_URL',
-];
+const secretVariable =
+  /^MCP_WHOAMI_(TOKEN|CLIENT_SECRET|PASSPHRASE|REDIS_URL|INTROSPECTION_CLIENT_SECRET(_\w+)?)$/;
 
 export function systemContext(): Context {
   Object.assign(process.env, missingSessionVariables(thisMachine(process.env)));
   const environment = { ...process.env };
-  for (const name of secretVariables) delete process.env[name];
+  for (const name of Object.keys(process.env)) if (secretVariable.test(name)) delete process.env[name];
   // A reader of our output that went away is the end of the output, not a crash.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', endQuietly);
   return {

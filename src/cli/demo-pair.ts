@@ -1,10 +1,12 @@
 import type { HttpClient } from '../lib/http.ts';
 import type { Log } from '../lib/log.ts';
 import { assertPortFree } from '../lib/ports.ts';
-import type { ServerSettings } from '../lib/settings.ts';
+import type { IssuerRules, ServerSettings } from '../lib/settings.ts';
 
 export interface DemoPairOptions {
   readonly settings: ServerSettings;
+  /** How the server verifies the demo's tokens. */
+  readonly rules: IssuerRules;
   readonly idpPort: number;
   readonly stateDir: string;
   readonly http: HttpClient;
@@ -15,7 +17,7 @@ export interface DemoPairOptions {
  * The whoami server with the demo authorization server beside it, each knowing the other's address: the server
  * its issuer, the issuer the resources that it may bind tokens to (RFC 8707).
  */
-export async function openDemoPair({ settings, idpPort, stateDir, http, log }: DemoPairOptions) {
+export async function openDemoPair({ settings, rules, idpPort, stateDir, http, log }: DemoPairOptions) {
   const [{ openDemoProvider }, { openWhoamiServer }] = await Promise.all([
     import('../idp/provider.ts'),
     import('../server/server.ts'),
@@ -31,7 +33,8 @@ export async function openDemoPair({ settings, idpPort, stateDir, http, log }: D
     log,
   });
   try {
-    const server = await openWhoamiServer({ settings: { ...settings, issuer: provider.issuer }, http, log });
+    const issuers = [{ ...rules, issuer: provider.issuer }];
+    const server = await openWhoamiServer({ settings: { ...settings, issuers }, http, log });
     resources = server.resources;
     const close = async () => {
       await server.close();

@@ -49,13 +49,21 @@ export interface SignInSettings {
 
 export type VerifyMethod = 'auto' | 'jwt' | 'userinfo' | 'introspection';
 
-/** The protected whoami server. */
-export interface ServerSettings {
-  readonly host: string;
-  /** 0: any free port. */
-  readonly port: number;
-  /** The authorization server's issuer identifier; `undefined` with `noAuth` only. */
-  readonly issuer: string | undefined;
+/** Our own client at an authorization server's introspection endpoint (RFC 7662 2.1). */
+export interface ClientCredentials {
+  readonly id: string;
+  readonly secret: Secret;
+}
+
+/** One claim that a caller must have, and the values of it that will do. */
+export interface ClaimRule {
+  readonly claim: string;
+  readonly values: readonly string[];
+}
+
+/** How the tokens of one authorization server are verified, and which of its users may call. */
+export interface IssuerRules {
+  /** URL or file of its metadata, for a provider without discovery. */
   readonly metadata: string | undefined;
   readonly userinfoUrl: string | undefined;
   readonly verify: VerifyMethod;
@@ -63,6 +71,25 @@ export interface ServerSettings {
   readonly audience: string | undefined;
   /** Scopes every call needs; `undefined`: the default for the kind of provider; empty: none. */
   readonly requiredScope: readonly string[] | undefined;
+  /** All of them must match. Empty: everybody may call. */
+  readonly allow: readonly ClaimRule[];
+  readonly introspection: ClientCredentials | undefined;
+}
+
+export interface IssuerSettings extends IssuerRules {
+  /** The issuer identifier, as it was typed: it is compared byte by byte (RFC 8414 3.3). */
+  readonly issuer: string;
+}
+
+/** The protected whoami server. */
+export interface ServerSettings {
+  readonly host: string;
+  /** 0: any free port. */
+  readonly port: number;
+  /** The authorization servers whose tokens are taken; empty with `noAuth` only. */
+  readonly issuers: readonly IssuerSettings[];
+  /** The claims that `whoami` shows beside `sub` and `iss`; `undefined`: all. */
+  readonly claims: readonly string[] | undefined;
   readonly publicUrl: URL | undefined;
   /** A client registered at the authorization server for the page at `/`; `undefined`: it registers itself. */
   readonly pageClientId: string | undefined;

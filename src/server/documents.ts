@@ -1,44 +1,43 @@
 import type { Site } from './address.ts';
 import { metadataPath, type ResourcePath } from './challenge.ts';
 import { answer, answerJson, type Exchange, refuse } from './exchange.ts';
-import type { Provider } from './provider/provider.ts';
+import type { Verification } from './verify/verification.ts';
 
 const resourcePaths: readonly ResourcePath[] = ['', '/sse', '/mcp'];
 const cacheControl = 'max-age=300';
 
 /**
  * The public documents, by path: protected resource metadata of each resource (RFC 9728 3), and the
- * authorization server's metadata as clients of the 2025-03-26 revision look for it, on our own origin.
+ * authorization server's metadata as clients of the 2025-03-26 revision look for it, on our own origin. They know
+ * of one such server only: it is the first of several.
  *
- * In: the paths that public routes start with, the issuer as configured, the provider. Out: what answers a GET.
+ * In: the paths that public routes start with, and who verifies tokens. Out: what answers a GET.
  */
 export function documentRoutes(
   prefixes: readonly string[],
-  issuer: string,
-  provider: Provider,
+  verification: Verification,
 ): ReadonlyMap<string, (x: Exchange) => void> {
   const routes = new Map<string, (x: Exchange) => void>();
   for (const prefix of prefixes) {
     for (const resource of resourcePaths) {
       routes.set(metadataPath(prefix, resource), (x) =>
-        answerJson(x, 200, resourceMetadata(x.site, resource, issuer, provider), {
+        answerJson(x, 200, resourceMetadata(x.site, resource, verification), {
           'cache-control': cacheControl,
         }),
       );
       routes.set(`/.well-known/oauth-authorization-server${prefix}${resource}`, (x) =>
-        mirrorProvider(x, provider),
+        mirrorProvider(x, verification),
       );
     }
   }
   return routes;
 }
 
-function resourceMetadata(site: Site, resource: ResourcePath, issuer: string, provider: Provider) {
-  const known = provider.current();
-  const scopes = known?.scopes.offered ?? [];
+function resourceMetadata(site: Site, resource: ResourcePath, { providers, offeredScopes }: Verification) {
+  const scopes = offeredScopes();
   return {
     resource: `${site.base}${resource}`,
-    authorization_servers: [known?.metadata.issuer ?? issuer],
+    authorization_servers: providers.map((provider) => provider.issuer()),
     ...(scopes.length > 0 ? { scopes_supported: scopes } : {}),
     bearer_methods_supported: ['header'],
     resource_name: 'WhoAmI',
@@ -46,8 +45,8 @@ function resourceMetadata(site: Site, resource: ResourcePath, issuer: string, pr
 }
 
 /** The provider's document byte by byte: its issuer is its own, not ours. */
-function mirrorProvider(x: Exchange, provider: Provider): void {
-  const known = provider.current();
+function mirrorProvider(x: Exchange, { providers }: Verification): void {
+  const known = providers[0]?.current();
   if (!known) {
     const text = 'The metadata of the authorization server is not known yet';
     refuse(x, 503, 'temporarily_unavailable', text, { 'retry-after': '2' });

@@ -1,14 +1,15 @@
 import { createHash } from 'node:crypto';
+import type { Identity } from '../lib/access.ts';
 import { AppError } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import { credentialsOf } from './bearer.ts';
 import { type Challenge, challengeText, type ResourcePath } from './challenge.ts';
 import { answerJson, type Exchange, linger, refuse } from './exchange.ts';
 import { rpcCodes, rpcError } from './mcp/messages.ts';
-import type { Provider } from './provider/provider.ts';
 import { createRejections } from './rejections.ts';
-import { createVerdictCache } from './verify/cache.ts';
-import type { Principal } from './verify/principal.ts';
+import type { Checked } from './verify/cache.ts';
+import { type Principal, userOf } from './verify/principal.ts';
+import type { Verification } from './verify/verification.ts';
 
 /** The bearer gate in front of both transports. */
 export interface Gate {
@@ -20,30 +21,20 @@ export interface Gate {
 }
 
 export interface GateOptions {
-  readonly provider: Provider;
-  readonly staleMs: number;
+  readonly verification: Verification;
   readonly log: Log;
   readonly now: () => number;
 }
 
-export function createGate({ provider, staleMs, log, now }: GateOptions): Gate {
+export function createGate({ verification, log, now }: GateOptions): Gate {
   const rejections = createRejections(now);
-  const cache = createVerdictCache({
-    verify: (token) => {
-      const known = provider.current();
-      if (known) return known.method.verifier.verify(token);
-      throw (
-        provider.problem() ?? new AppError('issuer_unreachable', 'the authorization server is not known yet')
-      );
-    },
-    staleMs,
-    log,
-    now,
-  });
 
-  function deny(x: Exchange, status: 400 | 401 | 403, challenge: Omit<Challenge, 'site' | 'scope'>): void {
-    const scopes = provider.current()?.scopes;
-    const scope = (status === 403 ? scopes?.required : scopes?.offered) ?? [];
+  function deny(
+    x: Exchange,
+    status: 400 | 401 | 403,
+    challenge: Omit<Challenge, 'site' | 'scope'>,
+    scope = verification.offeredScopes(),
+  ): void {
     refuse(
       x,
       status,
@@ -67,15 +58,20 @@ export function createGate({ provider, staleMs, log, now }: GateOptions): Gate {
     }
   }
 
-  function denyScope(x: Exchange, resource: ResourcePath, principal?: Principal): void {
+  /** Another sign-in may bring the scope, so the challenge names it. */
+  function denyScope(x: Exchange, resource: ResourcePath, checked: NotEnough<'insufficient_scope'>): void {
     log.info('the token lacks a scope that calls need; --required-scope says which', {
       path: x.path,
-      granted: principal?.identity.scopes.join(' '),
-      client: principal?.identity.clientId,
-      user: principal && shortHash(principal.user),
+      ...whoItWas(checked.identity),
     });
     const description = 'The access token lacks a required scope';
-    deny(x, 403, { resource, error: 'insufficient_scope', description });
+    deny(x, 403, { resource, error: 'insufficient_scope', description }, checked.required);
+  }
+
+  /** No other token of this user would do: there is nothing to challenge for. */
+  function denyAccess(x: Exchange, { claim, identity }: NotEnough<'access_denied'>): void {
+    log.info('--allow does not let this user in', { path: x.path, claim, ...whoItWas(identity) });
+    refuse(x, 403, 'access_denied', 'This server does not let this account in');
   }
 
   return {
@@ -83,12 +79,12 @@ export function createGate({ provider, staleMs, log, now }: GateOptions): Gate {
       const credentials = credentialsOf(x.req.headers, headerRepeated, x.query);
       if (credentials.kind === 'token') {
         try {
-          const known = cache.check(credentials.token);
+          const known = verification.check(credentials.token);
           const checked = known instanceof Promise ? await known : known;
+          if (checked.outcome === 'accepted') return checked.principal;
           if (checked.outcome === 'rejected') denyToken(x, resource, checked.reason);
-          else if (checked.outcome === 'insufficient_scope') denyScope(x, resource);
-          else if (grants(checked.principal, provider)) return checked.principal;
-          else denyScope(x, resource, checked.principal);
+          else if (checked.outcome === 'insufficient_scope') denyScope(x, resource, checked);
+          else denyAccess(x, checked);
         } catch (error) {
           if (!(error instanceof AppError)) throw error;
           log.info('no verdict about a token', { path: x.path, error });
@@ -104,10 +100,14 @@ export function createGate({ provider, staleMs, log, now }: GateOptions): Gate {
   };
 }
 
-function grants({ scopesKnown, identity }: Principal, provider: Provider): boolean {
-  if (!scopesKnown) return true;
-  const required = provider.current()?.scopes.required ?? [];
-  return required.every((scope) => identity.scopes.includes(scope));
+type NotEnough<O extends Checked['outcome']> = Extract<Checked, { readonly outcome: O }>;
+
+function whoItWas(identity: Identity | undefined) {
+  return {
+    granted: identity?.scopes.join(' '),
+    client: identity?.clientId,
+    user: identity && shortHash(userOf(identity)),
+  };
 }
 
 /**

@@ -1,10 +1,11 @@
 import type { ServerResponse } from 'node:http';
 import type { Provider } from './provider/provider.ts';
 import type { SharedState } from './sessions/sessions.ts';
+import type { Verification } from './verify/verification.ts';
 
 export interface HealthOptions {
   /** `undefined` without authentication. */
-  readonly provider: Provider | undefined;
+  readonly verification: Verification | undefined;
   /** What replicas share; `undefined` where nothing is. */
   readonly shared: () => SharedState | undefined;
   readonly draining: () => boolean;
@@ -12,7 +13,7 @@ export interface HealthOptions {
 
 export const healthPaths: ReadonlySet<string> = new Set(['/healthz', '/readyz']);
 
-/** Answers the probes of a supervisor: alive at all, and fit for traffic. No names, no reasons, no secrets. */
+/** Answers the probes of a supervisor: alive at all, and fit for traffic. Nothing in it is anybody's secret. */
 export function answerHealth(
   path: string,
   method: string,
@@ -34,18 +35,25 @@ export function answerHealth(
   res.end(body);
 }
 
-function readiness({ provider, shared, draining }: HealthOptions) {
+/** One authorization server that is down does not take us out: the users of the others can still call. */
+function readiness({ verification, shared, draining }: HealthOptions) {
   if (draining()) return { status: 'draining' };
   const state = shared();
   // Not a reason to be unready: one Redis would take all replicas out, and their own streams are served.
   const redis = state && { redis: state.connected ? 'connected' : 'degraded' };
-  if (!provider) return { status: 'ok', authentication: 'none', ...redis };
+  if (!verification) return { status: 'ok', authentication: 'none', ...redis };
+  const issuers = verification.providers.map(stateOf);
+  return { status: verification.isReady() ? 'ok' : 'starting', issuers, ...redis };
+}
+
+function stateOf(provider: Provider) {
   const method = provider.current()?.method;
-  const parts = {
-    issuer: provider.current() ? 'known' : 'unknown',
+  return {
+    issuer: provider.issuer(),
+    metadata: method ? 'known' : 'unknown',
     keys: !method ? 'unknown' : !method.keys ? 'not used' : method.keys.loaded() ? 'loaded' : 'missing',
+    verification: method?.ways ?? [],
+    reason: method?.reason,
     audience: method?.audience ?? 'unknown',
-    ...redis,
   };
-  return { status: provider.isReady() ? 'ok' : 'starting', ...parts };
 }

@@ -9,9 +9,11 @@ import { openListener } from './listener.ts';
 import { createSse } from './mcp/sse.ts';
 import { handleStreamable } from './mcp/streamable.ts';
 import { createPage } from './page/page.ts';
-import { openProvider, type Provider } from './provider/provider.ts';
+import type { Provider } from './provider/provider.ts';
 import { createMemorySessions } from './sessions/memory.ts';
 import type { Sessions } from './sessions/sessions.ts';
+import type { Observer } from './verify/events.ts';
+import { openVerification } from './verify/verification.ts';
 
 /** Time between two signs of life on a stream: a client can tell silence within 15 s. Milliseconds. */
 const defaultPingMs = 5_000;
@@ -28,6 +30,17 @@ export interface WhoamiServerOptions {
   readonly pingMs?: number;
   /** How long a replica counts as alive after a sign of life. Milliseconds; default 15 s. */
   readonly livenessMs?: number;
+  /** Told what happens while tokens are verified, for whoever counts it. */
+  readonly observe?: Observer;
+}
+
+/** One authorization server, as the start-up lines tell of it. */
+export interface IssuerReport {
+  readonly issuer: string;
+  /** Settles with its part of `WhoamiServer.ready`. */
+  readonly ready: Promise<void>;
+  /** How its access tokens are verified, whether their audience is, and why so. */
+  verification(): string;
 }
 
 export interface WhoamiServer {
@@ -36,11 +49,11 @@ export interface WhoamiServer {
   readonly origins: readonly string[];
   /** Resource identifiers that tokens may be bound to (RFC 8707). */
   readonly resources: readonly string[];
-  /** How access tokens are verified and whether their audience is, for the start-up line. */
-  verification(): string;
+  readonly issuers: readonly IssuerReport[];
   /**
-   * Resolves when the authorization server is known and its keys are here. Rejects with AppError
-   * `metadata_invalid` or `insecure_url` when what it publishes is unfit; the server goes on and answers 503.
+   * Resolves when every authorization server is known and its keys are here. Rejects with AppError
+   * `metadata_invalid` or `insecure_url` when what one publishes is unfit; the server goes on and answers 503 to
+   * its tokens.
    */
   readonly ready: Promise<void>;
   /** Says "not ready", pauses if asked to, then finishes calls (at most 10 s) and ends the streams. */
@@ -69,19 +82,22 @@ export async function openWhoamiServer(options: WhoamiServerOptions): Promise<Wh
   });
   const address = publicAddress(settings, listener.port);
   const { resources, prefixes } = address;
-  const provider = settings.noAuth ? undefined : openProvider({ settings, resources, http, log, now });
+  const verification = settings.noAuth
+    ? undefined
+    : openVerification({ ...settings, resources, http, log, now, observe: options.observe });
   const sessions = openSessions();
   const page = createPage({
-    issuer: settings.noAuth ? undefined : settings.issuer,
+    // A page for people offers one sign-in: with the first of several authorization servers.
+    issuer: settings.issuers[0]?.issuer,
     clientId: settings.pageClientId,
-    document: () => provider?.current()?.metadata.document,
+    document: () => verification?.providers[0]?.current()?.metadata.document,
   });
   const sse = createSse({ sessions, draining: isDraining, log });
   app = createApp({
     address,
-    health: { provider, shared: sessions.shared, draining: isDraining },
+    health: { verification, shared: sessions.shared, draining: isDraining },
     documents: new Map([
-      ...(provider ? documentRoutes(prefixes, settings.issuer ?? '', provider) : []),
+      ...(verification ? documentRoutes(prefixes, verification) : []),
       ...prefixes.map((prefix) => [`${prefix}/page.js`, page.script] as const),
     ]),
     endpoints: below(prefixes, {
@@ -91,7 +107,7 @@ export async function openWhoamiServer(options: WhoamiServerOptions): Promise<Wh
     }),
     about: new Set(prefixes.flatMap((prefix) => [`${prefix}/`, prefix])),
     page: page.home,
-    gate: provider && createGate({ provider, staleMs: settings.staleMs, log, now }),
+    gate: verification && createGate({ verification, log, now }),
     log,
   });
   const pulse = setInterval(() => sessions.tend(), options.pingMs ?? defaultPingMs).unref();
@@ -99,7 +115,7 @@ export async function openWhoamiServer(options: WhoamiServerOptions): Promise<Wh
 
   const end = async () => {
     clearInterval(pulse);
-    provider?.close();
+    verification?.close();
     await sessions.endAll();
     await listener.close();
   };
@@ -107,8 +123,8 @@ export async function openWhoamiServer(options: WhoamiServerOptions): Promise<Wh
     port: listener.port,
     origins: address.sites.map(({ origin }) => origin),
     resources,
-    verification: () => describe(provider),
-    ready: provider?.ready ?? Promise.resolve(),
+    issuers: verification?.providers.map(reportOn) ?? [],
+    ready: verification?.ready ?? Promise.resolve(),
     async drain({ delay = false } = {}) {
       draining = true;
       if (delay) await new Promise((resolve) => setTimeout(resolve, settings.drainDelayMs));
@@ -144,9 +160,15 @@ function below(
   );
 }
 
-function describe(provider: Provider | undefined): string {
-  if (!provider) return 'nobody: there is no authentication';
-  return provider.current()?.method.description ?? 'nobody yet: the authorization server is not known';
+function reportOn(provider: Provider): IssuerReport {
+  return {
+    issuer: provider.issuer(),
+    ready: provider.ready,
+    verification() {
+      const method = provider.current()?.method;
+      return method ? `${method.description} (${method.reason})` : 'nobody yet: it is not known';
+    },
+  };
 }
 
 function announcePrefix({ publicUrl, noAuth }: ServerSettings, log: Log): void {

@@ -36,9 +36,19 @@ export interface ToolResult {
   readonly structuredContent?: Readonly<Record<string, unknown>>;
 }
 
-/** What `whoami` answers: the claims, as JSON text and as structured content. */
-export function whoamiResult({ claims }: Identity): ToolResult {
-  return { content: [{ type: 'text', text: JSON.stringify(claims) }], structuredContent: claims };
+const results = new WeakMap<Identity, ToolResult>();
+
+/** What `whoami` answers: the claims, as JSON text and as structured content. Made once for each identity. */
+export function whoamiResult(identity: Identity): ToolResult {
+  const known = results.get(identity);
+  if (known) return known;
+  const { claims } = identity;
+  const result = {
+    content: [{ type: 'text', text: JSON.stringify(claims) } as const],
+    structuredContent: claims,
+  };
+  results.set(identity, result);
+  return result;
 }
 
 /** The answer when nobody can be known (`--no-auth`): a statement about the caller, not a failed call. */

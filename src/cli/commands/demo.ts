@@ -75,7 +75,8 @@ async function run(context: Context, given: Given): Promise<ExitCode> {
     const flags = ownFlags(given);
     if (quiet) flags.set('log-level', [quiet]);
     const client = await setUpClient(context, { positionals: [], flags }, { server: pair.url, profile });
-    const claims = await walk(context, client, steps, reason, pair.server.verification(), keep);
+    const verification = pair.server.issuers[0]?.verification() ?? '';
+    const claims = await walk(context, client, steps, reason, verification, keep);
     if (json) context.print(displayJson({ steps: steps.done, claims }, 2));
     else {
       context.print(

@@ -2,9 +2,9 @@ import { join } from 'node:path';
 import { AppError, hasCode } from '../../lib/errors.ts';
 import type { HttpClient } from '../../lib/http.ts';
 import type { Log } from '../../lib/log.ts';
-import type { ServerSettings } from '../../lib/settings.ts';
+import type { IssuerRules, ServerSettings } from '../../lib/settings.ts';
 import { isLoopbackHost } from '../../lib/url.ts';
-import type { WhoamiServer } from '../../server/server.ts';
+import type { IssuerReport, WhoamiServer } from '../../server/server.ts';
 import { httpTrusting } from '../certificates.ts';
 import type { Command } from '../command.ts';
 import { openConfigFile } from '../config-file.ts';
@@ -12,6 +12,7 @@ import type { Context, ExitCode } from '../context.ts';
 import { awaitFirstMessage, mayCarryMessages } from '../first-message.ts';
 import { loginOption, storeOptions } from '../settings/client.ts';
 import { commonOptions } from '../settings/common.ts';
+import { issuerRules, issuerSettings } from '../settings/issuers.ts';
 import { toggle } from '../settings/option.ts';
 import { type Given, resolve } from '../settings/resolve.ts';
 import { serverOptions, serverSettings } from '../settings/server.ts';
@@ -43,13 +44,18 @@ export const command: Command = {
       { name: `${config.path}: serve`, members: config.serve },
       { name: config.path, members: { ...config.global, profile: undefined } },
     ].map(({ name, members }) => ({ name, members: dropUndefined(members) }));
-    const values = resolve(options, { flags: given.flags, environment: context.environment, files });
-    const settings = serverSettings(values, context.stdin.isTTY === true);
+    const levels = { flags: given.flags, environment: context.environment, files };
+    const values = resolve(options, levels);
+    const issuers = issuerSettings(levels, values.issuer, config.serve.issuers);
+    const settings = serverSettings(values, issuers, context.stdin.isTTY === true);
     const log = context.log(values.logLevel ?? 'info', values.logFormat ?? 'text');
     const http = await httpTrusting(context, values.ca);
+    const port = values.idpPort ?? (settings.port === 0 ? 0 : settings.port + 1);
+    const isDemo = issuers.length === 0 && !settings.noAuth;
+    const demo = isDemo ? { rules: issuerRules(values), port } : undefined;
     let parts: Parts;
     try {
-      parts = await open(context, settings, values.idpPort, http, log);
+      parts = await open(context, settings, demo, http, log);
     } catch (error) {
       return beSecondCopy(context, given, settings, error);
     }
@@ -57,33 +63,42 @@ export const command: Command = {
   },
 };
 
+/** The demo authorization server that is going to run. */
+interface Demo {
+  readonly rules: IssuerRules;
+  readonly port: number;
+}
+
 /** The server, and the demo authorization server beside it. */
 interface Parts {
   readonly server: WhoamiServer;
-  readonly issuer: string | undefined;
+  /** The demo authorization server's, where there is one. */
+  readonly demoIssuer: string | undefined;
   close(): Promise<void>;
 }
 
 async function open(
   context: Context,
   settings: ServerSettings,
-  idpPort: number | undefined,
+  demo: Demo | undefined,
   http: HttpClient,
   log: Log,
 ): Promise<Parts> {
   const { openWhoamiServer } = await import('../../server/server.ts');
-  if (settings.issuer || settings.noAuth) {
+  if (!demo) {
     const server = await openWhoamiServer({ settings, http, log });
-    return { server, issuer: settings.issuer, close: () => server.close() };
+    return { server, demoIssuer: undefined, close: () => server.close() };
   }
   const { openDemoPair } = await import('../demo-pair.ts');
-  return openDemoPair({
+  const { server, issuer, close } = await openDemoPair({
     settings,
-    idpPort: idpPort ?? (settings.port === 0 ? 0 : settings.port + 1),
+    rules: demo.rules,
+    idpPort: demo.port,
     stateDir: join(context.configDir, 'provider'),
     http,
     log,
   });
+  return { server, demoIssuer: issuer, close };
 }
 
 async function live(
@@ -97,7 +112,7 @@ async function live(
   const address = `http://${isLoopbackHost(settings.host) ? 'localhost' : settings.host}:${server.port}`;
   announce(log, settings, parts, address);
   const ended = endOf(context, server, log);
-  if (!settings.noAuth) void announceVerification(server, log);
+  for (const issuer of server.issuers) void announceVerification(issuer, server.issuers.length, log);
   const early = failsEarly(server);
   const spoken = mayCarryMessages(context.stdin)
     ? awaitFirstMessage(context.stdin, ended.begun)
@@ -121,15 +136,17 @@ function announce(log: Log, settings: ServerSettings, parts: Parts, address: str
   const base = settings.publicUrl?.href.replace(/\/$/, '') ?? address;
   log.info(`whoami server at ${base}/sse and ${base}/mcp`);
   if (settings.noAuth) log.warn('no authentication: everybody may call, and nobody is known');
-  else if (!settings.issuer) {
-    log.info(`demo authorization server at ${parts.issuer}: anybody on this machine may be Alice or Bob`);
-  } else log.info(`authorization server ${settings.issuer}`);
+  else if (parts.demoIssuer) {
+    log.info(`demo authorization server at ${parts.demoIssuer}: anybody on this machine may be Alice or Bob`);
+  }
+  for (const { issuer } of settings.issuers) log.info(`authorization server ${issuer}`);
   if (!settings.noAuth) log.info(`sign in with: mcp-whoami login ${base}/sse`);
 }
 
-async function announceVerification(server: WhoamiServer, log: Log): Promise<void> {
-  await server.ready.catch(() => never());
-  log.info(`access tokens are verified by ${server.verification()}`);
+async function announceVerification(one: IssuerReport, issuers: number, log: Log): Promise<void> {
+  await one.ready.catch(() => never());
+  const whose = issuers > 1 ? ` of ${one.issuer}` : '';
+  log.info(`access tokens${whose} are verified by ${one.verification()}`);
 }
 
 /** SIGTERM drains after the delay, SIGINT without it; both end with 0. SIGHUP only matters to a terminal. */

@@ -4,6 +4,7 @@ import type { Log } from '../../lib/log.ts';
 import { assertPortFree } from '../../lib/ports.ts';
 import type { Context } from '../context.ts';
 import { openDemoPair } from '../demo-pair.ts';
+import { issuerRules } from '../settings/issuers.ts';
 import { resolve } from '../settings/resolve.ts';
 import { serverOptions, serverSettings } from '../settings/server.ts';
 
@@ -13,9 +14,10 @@ const host = '127.0.0.1';
 export async function openPair(context: Context, log: Log) {
   const [port, idpPort] = await freePorts();
   const values = resolve(serverOptions, { flags: new Map(), environment: {}, files: [] });
-  const settings = { ...serverSettings(values, true), port };
+  const settings = { ...serverSettings(values, [], true), port };
+  const rules = issuerRules(values);
   const stateDir = join(context.configDir, 'provider');
-  const pair = await openDemoPair({ settings, idpPort, stateDir, http: context.http, log });
+  const pair = await openDemoPair({ settings, rules, idpPort, stateDir, http: context.http, log });
   await pair.server.ready;
   return { ...pair, url: new URL(`http://localhost:${pair.server.port}/sse`), moved: port === 0 };
 }

@@ -111,8 +111,18 @@ const splitList = (given: string) =>
 /** A member's value as the texts that a flag would have had. */
 function memberTexts(value: unknown): readonly string[] | undefined {
   if (Array.isArray(value)) return value.every((one) => typeof one === 'string') ? value : undefined;
-  if (isObject(value)) return Object.entries(value).map(([key, one]) => `${key}=${String(one)}`);
-  if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean')
-    return [String(value)];
-  return undefined;
+  if (isObject(value)) return pairTexts(value);
+  return isScalar(value) ? [String(value)] : undefined;
 }
+
+/** `{"a": "x", "b": ["y", "z"]}` as `a=x`, `b=y`, `b=z`. */
+function pairTexts(value: JsonObject): readonly string[] | undefined {
+  const pairs = Object.entries(value).flatMap(([key, one]) =>
+    (Array.isArray(one) ? one : [one]).map((each: unknown) => [key, each] as const),
+  );
+  return pairs.every(([, each]) => isScalar(each))
+    ? pairs.map(([key, each]) => `${key}=${String(each)}`)
+    : undefined;
+}
+
+const isScalar = (value: unknown) => ['string', 'number', 'boolean'].includes(typeof value);

@@ -1,8 +1,8 @@
 import { AppError } from '../../lib/errors.ts';
-import type { ServerSettings } from '../../lib/settings.ts';
-import { display } from '../../lib/text.ts';
+import type { IssuerSettings, ServerSettings } from '../../lib/settings.ts';
 import { isLoopbackHost } from '../../lib/url.ts';
 import { trustOptions } from './common.ts';
+import { issuerOptions, readTrustedUrl } from './issuers.ts';
 import { integer, oneOf, readWebUrl, seconds, several, text, toggle, webUrl } from './option.ts';
 import { redisUrl } from './redis.ts';
 import type { Values } from './resolve.ts';
@@ -22,12 +22,12 @@ export const serverOptions = {
     member: 'port',
     help: 'port to listen on (default: 3001; 0: a free one)',
   }),
-  issuer: webUrlText({
+  issuer: several(readTrustedUrl, {
     flag: 'issuer',
     value: 'URL',
     variables: ['MCP_WHOAMI_ISSUER'],
     member: 'issuer',
-    help: 'the authorization server (default: a built-in demo one)',
+    help: 'the authorization server (repeatable; default: a built-in demo one)',
   }),
   idpPort: integer(0, 65_535, {
     flag: 'idp-port',
@@ -35,41 +35,16 @@ export const serverOptions = {
     member: 'idpPort',
     help: 'port of the built-in authorization server (default: port + 1)',
   }),
-  metadata: text({
-    flag: 'metadata',
-    value: 'URL|FILE',
-    variables: ['MCP_WHOAMI_METADATA'],
-    member: 'metadata',
-    help: 'authorization server metadata of a provider without discovery',
-  }),
-  userinfoUrl: webUrlText({
-    flag: 'userinfo-url',
-    value: 'URL',
-    variables: ['MCP_WHOAMI_USERINFO_URL'],
-    member: 'userinfoUrl',
-    help: 'the endpoint that tells who a token belongs to',
-  }),
-  verify: oneOf(['auto', 'jwt', 'userinfo'], {
-    flag: 'verify',
-    value: 'auto|jwt|userinfo',
-    variables: ['MCP_WHOAMI_VERIFY'],
-    member: 'verify',
-    help: 'how access tokens are verified (default: auto)',
-  }),
-  audience: text({
-    flag: 'audience',
-    value: 'URI',
-    variables: ['MCP_WHOAMI_AUDIENCE'],
-    member: 'audience',
-    help: "expected audience (default: the server's own resource URIs)",
-  }),
-  requiredScope: text({
-    flag: 'required-scope',
-    value: '"A B"|none',
-    variables: ['MCP_WHOAMI_REQUIRED_SCOPE'],
-    member: 'requiredScope',
-    help: 'scopes every call needs (default: openid profile)',
-  }),
+  ...issuerOptions,
+  claims: {
+    ...text({
+      flag: 'claims',
+      value: 'A,B',
+      member: 'claims',
+      help: 'the claims that whoami shows beside sub and iss (default: all)',
+    }),
+    read: (texts: readonly string[]) => texts.flatMap((one) => one.split(',')).map((one) => one.trim()),
+  },
   publicUrl: webUrl({
     flag: 'public-url',
     value: 'URL',
@@ -130,54 +105,37 @@ export const serverOptions = {
   noAuth: toggle({ flag: 'no-auth', member: 'noAuth', help: 'no authentication: whoami knows nobody' }),
 };
 
-function webUrlText(common: Parameters<typeof text>[0]) {
-  return {
-    ...text(common),
-    // The text is kept as it was typed: an issuer is compared byte by byte (RFC 8414 3.3).
-    read(texts: readonly string[], from: string): string {
-      const given = texts.at(-1) ?? '';
-      const { protocol, hostname } = readWebUrl(given, from);
-      if (protocol === 'https:' || isLoopbackHost(hostname)) return given;
-      throw new AppError('usage', `${from}: "${display(given, 80)}" is plain http to another machine`, {
-        hint: 'name its https address: who can change what it answers decides who is let in',
-      });
-    },
-  };
-}
-
-/** The server's settings, checked against each other. Throws AppError `usage`. */
-export function serverSettings(values: Values<typeof serverOptions>, onTerminal: boolean): ServerSettings {
+/**
+ * The server's settings, checked against each other. In: the authorization servers; none: the demo's, which is
+ * named once it runs. Throws AppError `usage`.
+ */
+export function serverSettings(
+  values: Values<typeof serverOptions>,
+  issuers: readonly IssuerSettings[],
+  onTerminal: boolean,
+): ServerSettings {
   const host = values.host ?? '127.0.0.1';
   const usage = (message: string, hint?: string) => new AppError('usage', message, { hint });
-  if (!isLoopbackHost(host) && !(values.publicUrl && values.issuer)) {
+  if (!isLoopbackHost(host) && !(values.publicUrl && issuers.length > 0)) {
     throw usage(
       `--host ${host} is reachable from other machines: it needs --public-url and --issuer`,
       'mcp-whoami serve --host 0.0.0.0 --public-url https://whoami.example.com --issuer https://auth.example.com',
     );
   }
-  if (values.noAuth && (values.issuer || (values.verify && values.verify !== 'auto'))) {
+  if (values.noAuth && (issuers.length > 0 || (values.verify && values.verify !== 'auto'))) {
     throw usage('--no-auth checks no token: it goes with neither --issuer nor --verify');
   }
-  if (values.port === 65_535 && values.idpPort === undefined && !values.issuer && !values.noAuth) {
+  if (values.noAuth && (values.allow || values.claims)) {
+    throw usage('--no-auth knows nobody: it goes with neither --allow nor --claims');
+  }
+  if (values.port === 65_535 && values.idpPort === undefined && issuers.length === 0 && !values.noAuth) {
     throw usage('--port 65535 leaves no port + 1 to the demo authorization server', 'add --idp-port PORT');
-  }
-  const scope = values.requiredScope;
-  if (values.verify === 'userinfo' && values.audience) {
-    throw usage('--audience cannot be checked by userinfo', 'leave one out, or use --verify jwt');
-  }
-  if (values.verify === 'userinfo' && scope && scope !== 'none') {
-    throw usage('--required-scope cannot be checked by userinfo', 'leave one out, or use --verify jwt');
   }
   return Object.freeze({
     host,
     port: values.port ?? 3001,
-    issuer: values.issuer,
-    metadata: values.metadata,
-    userinfoUrl: values.userinfoUrl,
-    verify: values.verify ?? 'auto',
-    audience: values.audience,
-    requiredScope:
-      scope === undefined ? undefined : scope === 'none' ? [] : scope.split(/\s+/).filter(Boolean),
+    issuers,
+    claims: values.claims,
     publicUrl: values.publicUrl,
     pageClientId: values.pageClientId,
     allowOrigin: values.allowOrigin ?? [],

@@ -2,7 +2,7 @@ import { isObject } from '../../lib/json.ts';
 import { display } from '../../lib/text.ts';
 import { version } from '../../lib/version.ts';
 import type { Principal } from '../verify/principal.ts';
-import { anonymousResult, anonymousTool, whoamiTool } from '../whoami.ts';
+import { anonymousResult, anonymousTool, whoamiResult, whoamiTool } from '../whoami.ts';
 import { isRequestId, type RpcAnswer, type RpcResult, rpcCodes, rpcError } from './messages.ts';
 import { isRevision, latestRevision } from './versions.ts';
 
@@ -30,7 +30,7 @@ export function answerTo(message: unknown, principal: Principal | undefined): Rp
   switch (method) {
     case 'tools/call':
       return params?.name === 'whoami'
-        ? result(id, { ...(principal ? principal.whoami() : anonymousResult) })
+        ? result(id, { ...(principal ? whoamiResult(principal.identity) : anonymousResult) })
         : rpcError(id, rpcCodes.invalidParams, `Unknown tool: ${display(params?.name, 100)}`);
     case 'tools/list':
       return result(id, principal ? signedInTools : anonymousTools);

@@ -1,12 +1,12 @@
 import { AppError } from '../../lib/errors.ts';
 import { readFileIfThere } from '../../lib/files.ts';
-import { budgets, type HttpClient } from '../../lib/http.ts';
 import { type JsonObject, parseJsonObject, stringMember, stringsMember } from '../../lib/json.ts';
 import type { Log } from '../../lib/log.ts';
 import { describeNetworkError, networkHint } from '../../lib/network-error.ts';
-import type { ServerSettings } from '../../lib/settings.ts';
+import type { IssuerSettings } from '../../lib/settings.ts';
 import { display } from '../../lib/text.ts';
 import { secureUrl, wellKnown } from '../../lib/url.ts';
+import type { ProviderReader } from './reader.ts';
 
 /** What we need to know of the authorization server. */
 export interface ProviderMetadata {
@@ -16,6 +16,9 @@ export interface ProviderMetadata {
   readonly document: string | undefined;
   readonly jwksUri: URL | undefined;
   readonly userinfoUrl: URL | undefined;
+  readonly introspectionUrl: URL | undefined;
+  /** How a client may authenticate at the introspection endpoint, or at the token endpoint; empty: it does not say. */
+  readonly clientAuthMethods: readonly string[];
   /** Speaks OpenID Connect, so that `openid profile email` mean something to it. */
   readonly openid: boolean;
   readonly scopesSupported: readonly string[] | undefined;
@@ -35,20 +38,21 @@ type Found =
  * unfit: another issuer in it (RFC 8414 3.3), an endpoint that is neither https nor loopback, no document at all.
  */
 export async function discover(
-  settings: ServerSettings,
-  http: HttpClient,
+  rules: IssuerSettings,
+  reader: ProviderReader,
   log: Log,
 ): Promise<ProviderMetadata> {
-  const issuer = settings.issuer ?? '';
-  const read = (document: string, from: string) => readMetadata(document, from, issuer, settings, log);
-  if (settings.metadata) return read(await givenDocument(settings.metadata, issuer, http), settings.metadata);
-  const answers = await Promise.all(wellKnownForms(issuer).map((url) => ask(url, http, read)));
-  const metadata = best(answers.flatMap((found) => (found.kind === 'metadata' ? found.metadata : [])));
+  const { issuer } = rules;
+  const read = (document: string, from: string) => readMetadata(document, from, rules, log);
+  if (rules.metadata) return read(await givenDocument(rules.metadata, issuer, reader), rules.metadata);
+  const answers = await Promise.all(wellKnownForms(issuer).map((url) => ask(url, reader, read)));
+  const good = answers.flatMap((found) => (found.kind === 'metadata' ? found.metadata : []));
+  const metadata = best(good, rules.introspection !== undefined);
   if (metadata) return metadata;
   for (const kind of ['unfit', 'failed'] as const) {
     for (const found of answers) if (found.kind === kind) throw found.error;
   }
-  if (settings.userinfoUrl) return withoutDocument(issuer, settings.userinfoUrl);
+  if (rules.userinfoUrl) return withoutDocument(issuer, rules.userinfoUrl);
   throw new AppError('metadata_invalid', `${issuer} has no metadata at any of its well-known addresses`, {
     hint: 'check --issuer, or name the document with --metadata URL|FILE',
   });
@@ -68,15 +72,11 @@ export function wellKnownForms(issuer: string): readonly URL[] {
 
 async function ask(
   url: URL,
-  http: HttpClient,
+  reader: ProviderReader,
   read: (document: string, from: string) => ProviderMetadata,
 ): Promise<Found> {
   try {
-    const { status, body } = await http.read(url, {
-      headers: { accept: 'application/json' },
-      maxBytes: budgets.providerBody,
-      totalTimeoutMs: budgets.providerTotalMs,
-    });
+    const { status, body } = await reader.read('metadata', url, { headers: { accept: 'application/json' } });
     if (status === 200) return { kind: 'metadata', metadata: read(body, url.href) };
     if (status < 500 && status !== 429) return { kind: 'none' };
     return { kind: 'failed', error: unreachable(url, `answered ${status}`) };
@@ -88,7 +88,7 @@ async function ask(
   }
 }
 
-async function givenDocument(from: string, issuer: string, http: HttpClient): Promise<string> {
+async function givenDocument(from: string, issuer: string, reader: ProviderReader): Promise<string> {
   if (!/^https?:/i.test(from)) {
     const text = await readFileIfThere(from);
     if (text !== undefined) return text;
@@ -99,8 +99,7 @@ async function givenDocument(from: string, issuer: string, http: HttpClient): Pr
   const url = secureUrl(from, 'the metadata address');
   let problem: AppError;
   try {
-    const limits = { maxBytes: budgets.providerBody, totalTimeoutMs: budgets.providerTotalMs };
-    const { status, body } = await http.read(url, { headers: { accept: 'application/json' }, ...limits });
+    const { status, body } = await reader.read('metadata', url, { headers: { accept: 'application/json' } });
     if (status === 200) return body;
     problem = unreachable(url, `answered ${status}`);
   } catch (error) {
@@ -113,8 +112,7 @@ async function givenDocument(from: string, issuer: string, http: HttpClient): Pr
 function readMetadata(
   document: string,
   from: string,
-  configured: string,
-  settings: ServerSettings,
+  { issuer: configured, userinfoUrl: givenUserinfo }: IssuerSettings,
   log: Log,
 ): ProviderMetadata {
   const object = parseJsonObject(document, from);
@@ -133,12 +131,19 @@ function readMetadata(
   };
   const jwksUri = endpoint('jwks_uri');
   const ownUserinfo = endpoint('userinfo_endpoint');
-  const userinfoUrl = settings.userinfoUrl
-    ? secureUrl(settings.userinfoUrl, 'the userinfo address')
-    : ownUserinfo;
+  const userinfoUrl = givenUserinfo ? secureUrl(givenUserinfo, 'the userinfo address') : ownUserinfo;
   const scopesSupported = stringsMember(object, 'scopes_supported');
   const openid = speaksOpenid(object, ownUserinfo, scopesSupported);
-  return { issuer, document, jwksUri, userinfoUrl, openid, scopesSupported };
+  return {
+    issuer,
+    document,
+    jwksUri,
+    userinfoUrl,
+    introspectionUrl: endpoint('introspection_endpoint'),
+    clientAuthMethods: clientAuthMethods(object),
+    openid,
+    scopesSupported,
+  };
 }
 
 function speaksOpenid(
@@ -152,21 +157,34 @@ function speaksOpenid(
   );
 }
 
+/**
+ * RFC 8414 2. Both lists count: glewlwyd names Basic alone for introspection, and by Basic it then shows a client
+ * only its own tokens.
+ */
+function clientAuthMethods(object: JsonObject): readonly string[] {
+  return ['introspection', 'token'].flatMap(
+    (endpoint) => stringsMember(object, `${endpoint}_endpoint_auth_methods_supported`) ?? [],
+  );
+}
+
 function withoutDocument(issuer: string, userinfo: string): ProviderMetadata {
   return {
     issuer,
     document: undefined,
     jwksUri: undefined,
     userinfoUrl: secureUrl(userinfo, 'the userinfo address'),
+    introspectionUrl: undefined,
+    clientAuthMethods: [],
     openid: false,
     scopesSupported: undefined,
   };
 }
 
 /** Of several good documents the one that offers the most ways to verify a token. */
-function best(candidates: readonly ProviderMetadata[]): ProviderMetadata | undefined {
-  const worth = ({ jwksUri, userinfoUrl }: ProviderMetadata) => (jwksUri ? 2 : 0) + (userinfoUrl ? 1 : 0);
-  return [...candidates].sort((a, b) => worth(b) - worth(a))[0];
+function best(good: readonly ProviderMetadata[], mayIntrospect: boolean): ProviderMetadata | undefined {
+  const worth = ({ jwksUri, introspectionUrl, userinfoUrl }: ProviderMetadata) =>
+    (jwksUri ? 4 : 0) + (introspectionUrl && mayIntrospect ? 2 : 0) + (userinfoUrl ? 1 : 0);
+  return [...good].sort((a, b) => worth(b) - worth(a))[0];
 }
 
 /** What helps here: the hints of a URL or a document that is not in order are for clients. */

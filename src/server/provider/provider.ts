@@ -1,9 +1,13 @@
-import { type AppError, asAppError } from '../../lib/errors.ts';
+import { AppError, asAppError } from '../../lib/errors.ts';
 import type { HttpClient } from '../../lib/http.ts';
 import type { Log } from '../../lib/log.ts';
-import type { ServerSettings } from '../../lib/settings.ts';
+import type { IssuerSettings } from '../../lib/settings.ts';
 import { chooseMethod, type Method } from '../verify/choose.ts';
+import type { Observer } from '../verify/events.ts';
+import { judge, type Ruling } from '../verify/policy.ts';
+import { mayTakeOpaque } from '../verify/rules.ts';
 import { discover, type ProviderMetadata } from './discovery.ts';
+import { createProviderReader } from './reader.ts';
 
 /** Times in milliseconds. */
 const firstRetry = 500;
@@ -22,8 +26,10 @@ export interface Scopes {
   readonly offered: readonly string[];
 }
 
-/** The authorization server as we know it, found out in the background and kept up to date. */
+/** One authorization server as we know it, found out in the background and kept up to date. */
 export interface Provider {
+  /** As its own document writes it; as configured until that is known. */
+  issuer(): string;
   /** `undefined` until it has been found. */
   current(): Known | undefined;
   /** Why it is not known, or not renewed. */
@@ -32,19 +38,32 @@ export interface Provider {
   isReady(): boolean;
   /** Resolves once it is ready. Rejects when what it publishes is unfit; the search goes on all the same. */
   readonly ready: Promise<void>;
+  /** Whether a token with this `iss` is its own. */
+  issues(iss: unknown): boolean;
+  /** Whether a token that names no issuer may be its own. */
+  mayTakeOpaque(): boolean;
+  /**
+   * Verifies a token and applies the policy to whoever bears it. Throws AppError `issuer_unreachable`, or what is
+   * wrong with the provider, when there is no verdict.
+   */
+  rule(token: string): Promise<Ruling>;
   close(): void;
 }
 
 export interface ProviderOptions {
-  readonly settings: ServerSettings;
+  readonly rules: IssuerSettings;
   readonly resources: readonly string[];
+  /** The claims that are shown beside `sub` and `iss`; `undefined`: all. */
+  readonly claims: readonly string[] | undefined;
   readonly http: HttpClient;
   readonly log: Log;
   readonly now: () => number;
+  readonly observe: Observer;
 }
 
 export function openProvider(options: ProviderOptions): Provider {
-  const { settings, http, log } = options;
+  const { rules, claims, http, log, observe } = options;
+  const reader = createProviderReader(http, rules.issuer, observe);
   let known: Known | undefined;
   let problem: AppError | undefined;
   let closed = false;
@@ -61,12 +80,12 @@ export function openProvider(options: ProviderOptions): Provider {
 
   async function renew(): Promise<void> {
     try {
-      const metadata = await discover(settings, http, log);
+      const metadata = await discover(rules, reader, log);
       if (!known || metadata.document !== known.metadata.document) {
-        const method = chooseMethod({ ...options, metadata });
+        const method = chooseMethod({ ...options, reader, metadata });
         // Old keys are better than none: they stay in use until the new ones are here.
         if (known) await method.keys?.load();
-        known = { metadata, method, scopes: scopesFor(settings, metadata) };
+        known = { metadata, method, scopes: scopesFor(rules, metadata) };
       }
       if (!known.method.keys?.loaded()) await known.method.keys?.load();
       if (problem) log.info('the authorization server is there', { issuer: metadata.issuer });
@@ -96,10 +115,31 @@ export function openProvider(options: ProviderOptions): Provider {
 
   void renew();
   return {
+    issuer: () => known?.metadata.issuer ?? rules.issuer,
     current: () => known,
     problem: () => problem,
     isReady: () => known !== undefined && (known.method.keys?.loaded() ?? true),
     ready,
+    issues: (iss) => (known ? iss === known.metadata.issuer : mayMean(iss, rules.issuer)),
+    mayTakeOpaque: () => known?.method.takesOpaque ?? mayTakeOpaque(rules),
+    async rule(token) {
+      if (!known) {
+        throw (
+          problem ??
+          new AppError('issuer_unreachable', `the authorization server ${rules.issuer} is not known yet`)
+        );
+      }
+      const verdict = await known.method.verifier.verify(token);
+      const policy = { requiredScope: known.scopes.required, allow: rules.allow, claims };
+      const ruling = judge(verdict, policy);
+      if (
+        verdict.outcome === 'accepted' &&
+        (ruling.outcome === 'insufficient_scope' || ruling.outcome === 'access_denied')
+      ) {
+        observe({ name: 'policy_refused', issuer: rules.issuer, reason: ruling.outcome });
+      }
+      return ruling;
+    },
     close() {
       closed = true;
       clearTimeout(timer);
@@ -107,9 +147,13 @@ export function openProvider(options: ProviderOptions): Provider {
   };
 }
 
+/** Until its document is read, nobody knows with or without a slash at its end an issuer writes itself. */
+function mayMean(iss: unknown, configured: string): boolean {
+  return typeof iss === 'string' && iss.replace(/\/$/, '') === configured.replace(/\/$/, '');
+}
+
 /** `openid profile` is what the tool lives on, `email` a welcome addition; a plain OAuth server knows neither. */
-function scopesFor(settings: ServerSettings, metadata: ProviderMetadata): Scopes {
-  const { requiredScope } = settings;
+function scopesFor({ requiredScope }: IssuerSettings, metadata: ProviderMetadata): Scopes {
   if (requiredScope) return { required: requiredScope, offered: requiredScope };
   if (!metadata.openid) return { required: [], offered: [] };
   const required = ['openid', 'profile'];

@@ -1,8 +1,8 @@
 import { AppError } from '../../lib/errors.ts';
-import { budgets, type HttpClient } from '../../lib/http.ts';
 import { isObject, type JsonObject, parseJsonObject } from '../../lib/json.ts';
 import type { Log } from '../../lib/log.ts';
 import { describeNetworkError, networkHint } from '../../lib/network-error.ts';
+import type { ProviderReader } from '../provider/reader.ts';
 
 /** Times in milliseconds. */
 const refreshAfter = 10 * 60_000;
@@ -45,7 +45,7 @@ export interface KeySet {
 
 export interface KeySetOptions {
   readonly url: URL;
-  readonly http: HttpClient;
+  readonly reader: ProviderReader;
   readonly log: Log;
   readonly now: () => number;
 }
@@ -54,7 +54,7 @@ export interface KeySetOptions {
  * Keys are renewed in the background after 10 min and serve for up to 24 h while the provider fails; a key that
  * it removed is gone with its next good answer. An unknown `kid` costs one fetch in 30 s, however many come.
  */
-export function createKeySet({ url, http, log, now }: KeySetOptions): KeySet {
+export function createKeySet({ url, reader, log, now }: KeySetOptions): KeySet {
   let keys: readonly JsonObject[] | undefined;
   let fetchedAt = 0;
   let failure: { readonly error: AppError; readonly at: number } | undefined;
@@ -62,7 +62,7 @@ export function createKeySet({ url, http, log, now }: KeySetOptions): KeySet {
   let running: Promise<void> | undefined;
 
   function load(): Promise<void> {
-    running ??= fetchKeys(url, http)
+    running ??= fetchKeys(url, reader)
       .then(
         (found) => {
           keys = found;
@@ -138,12 +138,10 @@ function fits(key: JsonObject, alg: string): boolean {
   );
 }
 
-async function fetchKeys(url: URL, http: HttpClient): Promise<readonly JsonObject[]> {
+async function fetchKeys(url: URL, reader: ProviderReader): Promise<readonly JsonObject[]> {
   try {
-    const { status, body } = await http.read(url, {
+    const { status, body } = await reader.read('jwks', url, {
       headers: { accept: 'application/jwk-set+json, application/json' },
-      maxBytes: budgets.providerBody,
-      totalTimeoutMs: budgets.providerTotalMs,
     });
     if (status !== 200) throw new AppError('remote_error', `it answered ${status}`);
     const { keys } = parseJsonObject(body, url.href, 'remote_error');

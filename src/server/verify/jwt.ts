@@ -1,7 +1,8 @@
 import { compactVerify, errors, type JWK } from 'jose';
 import type { JsonObject } from '../../lib/json.ts';
+import type { ExpectedAudience } from './audience.ts';
 import { isAcceptedAlgorithm, type KeySet } from './jwks.ts';
-import { claimsProblem, identityOf } from './jwt-claims.ts';
+import { claimsProblem, evidenceOf } from './jwt-claims.ts';
 import { decodeJwt } from './jwt-text.ts';
 import { rejected, type Verifier } from './verifier.ts';
 
@@ -10,29 +11,24 @@ const keepMs = 5 * 60_000;
 
 export interface JwtVerifierOptions {
   readonly issuer: string;
-  readonly audiences: readonly string[];
+  readonly audience: ExpectedAudience;
   readonly keys: KeySet;
   readonly now: () => number;
 }
 
 /** Verifies JWT access tokens (RFC 9068) by the provider's published keys. */
-export function createJwtVerifier({ issuer, audiences, keys, now }: JwtVerifierOptions): Verifier {
+export function createJwtVerifier({ issuer, audience, keys, now }: JwtVerifierOptions): Verifier {
   return {
     async verify(token) {
       const jwt = decodeJwt(token);
       if (!jwt) return rejected('The access token is no JWT');
       // First what costs nothing: a token that is wrong anyway must not make us fetch keys.
-      const problem = claimsProblem(jwt, { issuer, audiences, now: now() / 1000 });
+      const problem = claimsProblem(jwt, { issuer, audience, now: now() / 1000 });
       if (problem) return rejected(problem);
       if (!(await isSignedBy(keys, token, jwt.header))) {
         return rejected('The signature of the access token is not valid');
       }
-      return {
-        outcome: 'accepted',
-        identity: identityOf(jwt.payload, issuer),
-        scopesKnown: true,
-        keepMs,
-      };
+      return { outcome: 'accepted', evidence: evidenceOf(jwt.payload, issuer), keepMs };
     },
   };
 }

@@ -1,26 +1,28 @@
 import { AppError } from '../../lib/errors.ts';
-import { type Answer, budgets, type HttpClient } from '../../lib/http.ts';
+import { type Answer, budgets } from '../../lib/http.ts';
 import { describeNetworkError, networkHint } from '../../lib/network-error.ts';
+import type { ProviderReader, ProviderRequest } from '../provider/reader.ts';
+import type { Way } from './events.ts';
 
 const maxInFlight = 32;
 const failuresToOpen = 5;
 /** With the circuit open, one question in this time finds out whether the provider is back. Milliseconds. */
 const probeEveryMs = 1_000;
 
+/** Sends a request. Throws for an answer that says nothing of a token. */
+export type Send = (request: ProviderRequest) => Promise<Answer>;
+
 /** The way to ask the authorization server about a token: bounded in time, size, number and stubbornness. */
 export interface Questions {
   /**
-   * Asks, and reads the answer with `read`. Throws AppError `issuer_unreachable` for everything that is no
-   * verdict: network, timeout, 429, 5xx, redirects, what `read` throws, too many questions, an open circuit.
+   * Asks one question: `question` sends its request, or a few of them, and reads the answer. Throws AppError
+   * `issuer_unreachable` for everything that is no verdict: network, timeout, 429, 5xx, redirects, what `question`
+   * throws, too many questions, an open circuit.
    */
-  ask<T>(
-    url: URL,
-    headers: Readonly<Record<string, string>>,
-    read: (answer: Answer) => T | Promise<T>,
-  ): Promise<T>;
+  ask<T>(endpoint: Exclude<Way, 'jwt'>, url: URL, question: (send: Send) => Promise<T>): Promise<T>;
 }
 
-export function createQuestions(http: HttpClient, now: () => number): Questions {
+export function createQuestions(reader: ProviderReader, now: () => number): Questions {
   let inFlight = 0;
   const waiting: (() => void)[] = [];
   let failures = 0;
@@ -58,16 +60,13 @@ export function createQuestions(http: HttpClient, now: () => number): Questions 
   }
 
   return {
-    async ask(url, headers, read) {
+    async ask(endpoint, url, question) {
       assertClosed(url);
       await takeTurn(url);
       try {
-        const answer = await http.read(url, {
-          headers,
-          maxBytes: budgets.providerBody,
-          totalTimeoutMs: budgets.providerTotalMs,
-        });
-        const value = await read(accountable(url, answer));
+        const value = await question(async (request) =>
+          accountable(url, await reader.read(endpoint, url, request)),
+        );
         failures = 0;
         return value;
       } catch (error) {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { remoteOptions, signInOptions, storeOptions } from '../../../src/cli/settings/client.ts';
 import { commonOptions } from '../../../src/cli/settings/common.ts';
+import { issuerSettings } from '../../../src/cli/settings/issuers.ts';
 import { type OptionTable, readArguments, resolve } from '../../../src/cli/settings/resolve.ts';
 import { serverOptions, serverSettings } from '../../../src/cli/settings/server.ts';
 import { AppError } from '../../../src/lib/errors.ts';
@@ -109,24 +110,34 @@ describe('headers', () => {
 });
 
 describe('server settings agree with each other', () => {
-  const settings = (...argv: string[]) => serverSettings(values(serverOptions, argv), true);
+  const settings = (...argv: string[]) => {
+    const levels = { flags: readArguments(argv, serverOptions, 1).flags, environment: {}, files: [] };
+    const given = resolve(serverOptions, levels);
+    return serverSettings(given, issuerSettings(levels, given.issuer, undefined), true);
+  };
   test('defaults', () => {
     expect(settings()).toMatchObject({
       host: '127.0.0.1',
       port: 3001,
-      verify: 'auto',
+      issuers: [],
       staleMs: 300_000,
       drainDelayMs: 0,
     });
-    expect(settings('--required-scope', 'none').requiredScope).toEqual([]);
-    expect(settings('--issuer', 'https://a.example/oidc/').issuer).toBe('https://a.example/oidc/');
+    const [one] = settings('--issuer', 'https://a.example/oidc/', '--required-scope', 'none').issuers;
+    expect(one).toMatchObject({ issuer: 'https://a.example/oidc/', verify: 'auto', requiredScope: [] });
   });
   test.each([
     [['--host', '0.0.0.0'], /--public-url and --issuer/],
     [['--host', '0.0.0.0', '--no-auth'], /--public-url and --issuer/],
     [['--no-auth', '--issuer', 'https://a.example'], /--no-auth/],
-    [['--verify', 'userinfo', '--audience', 'x'], /--audience cannot be checked/],
-    [['--verify', 'userinfo', '--required-scope', 'a'], /--required-scope cannot be checked/],
+    [
+      ['--issuer', 'https://a.example', '--verify', 'userinfo', '--audience', 'x'],
+      /--audience cannot be checked/,
+    ],
+    [
+      ['--issuer', 'https://a.example', '--verify', 'userinfo', '--required-scope', 'a'],
+      /--required-scope cannot be checked/,
+    ],
   ])('%j is refused', (argv, message) => expect(thrown(() => settings(...argv)).message).toMatch(message));
 });
 

@@ -49,7 +49,9 @@ test('an audience that was asked for by name cannot be dodged with an opaque tok
     expect(world.provider.counts.userinfo).toBe(before);
     expect(await status(await world.provider.jwt({ claims: { aud: 'urn:mine' } }), own)).toBe(200);
     expect(await status(await own.token(), own)).toBe(401);
-    expect(own.server.verification()).toBe(`JWT (keys of ${world.provider.issuer}/jwks), audience: checked`);
+    expect(own.verification()).toBe(
+      `JWT (keys of ${world.provider.issuer}/jwks), audience: checked (auto: it publishes keys; userinfo cannot check what --audience, --required-scope or --allow ask for)`,
+    );
   } finally {
     await own.close();
   }
@@ -57,13 +59,20 @@ test('an audience that was asked for by name cannot be dodged with an opaque tok
 
 test('the start-up line and /readyz say which audiences are checked', async () => {
   const { issuer } = world.provider;
-  expect(world.server.verification()).toBe(
-    `JWT (keys of ${issuer}/jwks), audience: checked; opaque tokens by userinfo ${issuer}/me, audience: not checked`,
+  expect(world.verification()).toBe(
+    `JWT (keys of ${issuer}/jwks), audience: checked; opaque tokens by userinfo ${issuer}/me, audience: not checked (auto: it publishes keys; no introspection credentials are set)`,
   );
   expect((await world.send('GET', '/readyz')).json()).toEqual({
     status: 'ok',
-    issuer: 'known',
-    keys: 'loaded',
-    audience: 'checked in JWTs only',
+    issuers: [
+      {
+        issuer,
+        metadata: 'known',
+        keys: 'loaded',
+        verification: ['jwt', 'userinfo'],
+        reason: 'auto: it publishes keys; no introspection credentials are set',
+        audience: 'checked in JWTs only',
+      },
+    ],
   });
 });

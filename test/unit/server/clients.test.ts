@@ -84,7 +84,7 @@ describe.each(['sse', 'mcp'] as const)("the official SDK's client over /%s", (ki
   });
 
   test('with --no-auth lists the tool without outputSchema and says that nobody is known', async () => {
-    const open = await openWorld({ settings: { noAuth: true, issuer: undefined }, provider: world.provider });
+    const open = await openWorld({ settings: { noAuth: true, issuers: [] }, provider: world.provider });
     try {
       const client = await connect(kind, undefined, open);
       const { tools } = await client.listTools();

@@ -21,7 +21,9 @@ const failing = () => provider.instead.set('jwks', (_req, res) => json(res, 500,
 
 test('the keys are fetched once, before the server is ready', async () => {
   expect(provider.counts.jwks).toBe(1);
-  expect((await world.send('GET', '/readyz')).json()).toMatchObject({ keys: 'loaded', audience: 'checked' });
+  expect((await world.send('GET', '/readyz')).json()).toMatchObject({
+    issuers: [{ keys: 'loaded', audience: 'checked' }],
+  });
   for (let i = 0; i < 20; i++) expect(await status(await mint())).toBe(200);
   expect(provider.counts.jwks).toBe(1);
 });

@@ -29,7 +29,7 @@ test("the provider's metadata is read again every hour; what was known stays whi
     // Made after the metadata moved, so that no remembered verdict answers for it.
     expect((await world.rpc(await world.token('later'), call())).status).toBe(200);
     provider.instead.set('other', (_req, res) => json(res, 200, { keys: [moved.jwk] }));
-    await until('the new metadata', 15_000, () => world.server.verification().includes('/moved'));
+    await until('the new metadata', 15_000, () => world.verification().includes('/moved'));
     const token = await provider.jwt({ key: moved, claims: { aud: `${world.origin}/mcp` } });
     expect((await world.rpc(token, call())).status).toBe(200);
   } finally {

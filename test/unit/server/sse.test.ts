@@ -135,10 +135,14 @@ describe('a session belongs to the user who opened it', () => {
       await answered(stream, 'opaque');
       const { createPrincipal } = await import('../../../src/server/verify/principal.ts');
       const user = (issuer: string, subject: string) =>
-        createPrincipal(
-          { issuer, subject, clientId: undefined, scopes: [], expiresAt: undefined, claims: {} },
-          true,
-        ).user;
+        createPrincipal({
+          issuer,
+          subject,
+          clientId: undefined,
+          scopes: [],
+          expiresAt: undefined,
+          claims: {},
+        }).user;
       expect(user('https://a.example', 'x')).not.toBe(user('https://b.example', 'x'));
       expect(user('https://a.example","', 'x')).not.toBe(user('https://a.example', '","x'));
     },

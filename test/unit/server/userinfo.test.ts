@@ -183,10 +183,11 @@ describe('signed answers (application/jwt)', () => {
 });
 
 test(threat('R8', 'the server says that userinfo tells no audience'), async () => {
-  expect(world.server.verification()).toBe(`userinfo ${world.provider.issuer}/me, audience: not checked`);
+  expect(world.verification()).toBe(
+    `userinfo ${world.provider.issuer}/me, audience: not checked (--verify userinfo)`,
+  );
   expect((await world.send('GET', '/readyz')).json()).toMatchObject({
-    audience: 'not checked',
-    keys: 'not used',
+    issuers: [{ audience: 'not checked', keys: 'not used' }],
   });
   expect(world.log()).toContain('does not tell whom they are for');
 });

@@ -1,7 +1,8 @@
 import { createHttpClient } from '../../../../src/lib/http.ts';
 import { createLog } from '../../../../src/lib/log.ts';
-import type { ServerSettings } from '../../../../src/lib/settings.ts';
+import type { IssuerRules, ServerSettings } from '../../../../src/lib/settings.ts';
 import { openWhoamiServer, type WhoamiServer } from '../../../../src/server/server.ts';
+import type { Observer } from '../../../../src/server/verify/events.ts';
 import { openTestProvider, type TestProvider } from './provider.ts';
 import { exchange, type RawAnswer } from './raw.ts';
 
@@ -9,6 +10,8 @@ export interface World {
   readonly server: WhoamiServer;
   readonly provider: TestProvider;
   readonly origin: string;
+  /** How the tokens of the first issuer are verified, as the start-up line tells it. */
+  verification(): string;
   /** What was logged so far. */
   log(): string;
   /** Moves the server's clock on. */
@@ -28,10 +31,12 @@ export interface World {
 }
 
 export interface WorldOptions {
-  readonly settings?: Partial<ServerSettings>;
+  /** Settings of the server, and rules for its provider. */
+  readonly settings?: Partial<ServerSettings & IssuerRules>;
   readonly provider?: TestProvider;
   readonly pingMs?: number;
   readonly livenessMs?: number;
+  readonly observe?: Observer;
   /** False: the provider is not waited for. */
   readonly wait?: boolean;
 }
@@ -39,12 +44,8 @@ export interface WorldOptions {
 export const defaults: ServerSettings = {
   host: '127.0.0.1',
   port: 0,
-  issuer: undefined,
-  metadata: undefined,
-  userinfoUrl: undefined,
-  verify: 'auto',
-  audience: undefined,
-  requiredScope: undefined,
+  issuers: [],
+  claims: undefined,
   publicUrl: undefined,
   pageClientId: undefined,
   allowOrigin: [],
@@ -55,14 +56,25 @@ export const defaults: ServerSettings = {
   noAuth: false,
 };
 
+export const defaultRules: IssuerRules = {
+  metadata: undefined,
+  userinfoUrl: undefined,
+  verify: 'auto',
+  audience: undefined,
+  requiredScope: undefined,
+  allow: [],
+  introspection: undefined,
+};
+
 /** A whoami server and its provider, each on a port of its own. */
 export async function openWorld(options: WorldOptions = {}): Promise<World> {
   const provider = options.provider ?? (await openTestProvider());
+  const rules = { ...defaultRules, ...options.settings };
   const http = createHttpClient({ userAgent: 'test/1' });
   let logged = '';
   let ahead = 0;
   const server = await openWhoamiServer({
-    settings: { ...defaults, issuer: provider.issuer, ...options.settings },
+    settings: { ...defaults, issuers: [{ ...rules, issuer: provider.issuer }], ...options.settings },
     http,
     log: createLog({
       level: 'debug',
@@ -73,6 +85,7 @@ export async function openWorld(options: WorldOptions = {}): Promise<World> {
     now: () => Date.now() + ahead,
     ...(options.pingMs ? { pingMs: options.pingMs } : {}),
     ...(options.livenessMs ? { livenessMs: options.livenessMs } : {}),
+    ...(options.observe ? { observe: options.observe } : {}),
   });
   if (options.wait !== false) await server.ready;
   const { port } = server;
@@ -86,6 +99,7 @@ export async function openWorld(options: WorldOptions = {}): Promise<World> {
     server,
     provider,
     origin: `http://127.0.0.1:${port}`,
+    verification: () => server.issuers[0]?.verification() ?? '',
     log: () => logged,
     pass: (ms) => {
       ahead += ms;
