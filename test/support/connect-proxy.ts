@@ -13,8 +13,8 @@ export interface ConnectProxy {
   readonly routes: Map<string, number>;
   /** Answers CONNECT with this status instead, and these headers. */
   refuse: { readonly status: number; readonly headers?: string } | undefined;
-  /** `user:password`, without which it answers 407. */
-  wanted: string | undefined;
+  /** `user:password` of those it knows; others get 407. */
+  wanted: readonly string[] | undefined;
   /** Ends what goes through it. */
   cut(): void;
   stop(): Promise<void>;
@@ -33,7 +33,8 @@ export async function startConnectProxy(certificate?: Certificate): Promise<Conn
     client.on('error', () => {});
     const credentials = headers['proxy-authorization'];
     proxy.asked.push({ target, credentials });
-    const wrong = proxy.wanted !== undefined && credentials !== `Basic ${btoa(proxy.wanted)}`;
+    const known = proxy.wanted?.map((one) => `Basic ${btoa(one)}`);
+    const wrong = known !== undefined && !known.includes(credentials ?? '');
     const port = proxy.routes.get(target);
     const { status, headers: more = '' } =
       proxy.refuse ??
@@ -47,7 +48,8 @@ export async function startConnectProxy(certificate?: Certificate): Promise<Conn
       onward.pipe(client).pipe(onward);
     });
     keep(onward);
-    onward.once('error', () => client.destroy());
+    onward.once('close', () => client.destroy());
+    client.once('close', () => onward.destroy());
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;

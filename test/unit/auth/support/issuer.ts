@@ -61,8 +61,15 @@ export interface Issuer extends Listening {
 
 const algorithm = 'ES256';
 
-/** A small authorization server: PKCE, rotation with reuse detection, dynamic registration, revocation. */
-export async function startIssuer(behaviour: Behaviour = {}, path = '/oidc'): Promise<Issuer> {
+/**
+ * A small authorization server: PKCE, rotation with reuse detection, dynamic registration, revocation. In:
+ * `publicOrigin`, under which others reach it; default: its own.
+ */
+export async function startIssuer(
+  behaviour: Behaviour = {},
+  path = '/oidc',
+  publicOrigin?: string,
+): Promise<Issuer> {
   const { privateKey } = await generateKeyPair(algorithm);
   const seen: Seen[] = [];
   const clients = new Map<string, string | undefined>([['given', undefined]]);
@@ -229,7 +236,7 @@ export async function startIssuer(behaviour: Behaviour = {}, path = '/oidc'): Pr
         return response.writeHead(404).end('nothing');
     }
   });
-  issuer = `${server.origin}${path}`;
+  issuer = `${publicOrigin ?? server.origin}${path}`;
   return {
     ...server,
     issuer,
