@@ -68,7 +68,7 @@ function tellThreats() {
   totals[bare === 0 ? 'passed' : 'failed']++;
 }
 
-/** Chromium for the pages, a Secret Service for the keychain, a compiler for its native binding, Redis and nginx. */
+/** Chromium for the pages, a terminal, a Secret Service for the keychain, a compiler for its native binding, Redis and nginx. */
 function installSystemPackages() {
   const wanted = {
     chromium: '/usr/bin/chromium',
@@ -77,6 +77,7 @@ function installSystemPackages() {
     'libsecret-tools': '/usr/bin/secret-tool',
     'libsecret-1-dev': '/usr/include/libsecret-1/libsecret/secret.h',
     python3: '/usr/bin/python3',
+    tmux: '/usr/bin/tmux',
     make: '/usr/bin/make',
     'g++': '/usr/bin/g++',
     'redis-server': '/usr/bin/redis-server',

@@ -18,7 +18,7 @@ export type { DeviceCode } from './tokens/device-grant.ts';
 
 export interface DeviceLoginOptions {
   /** Shows the person the code and where to type it. */
-  onCode(code: DeviceCode): void;
+  onCode(code: DeviceCode): Promise<void> | void;
   /** Ends the sign-in with `cancelled`. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -79,7 +79,7 @@ async function walkThrough(
     await forget();
     return code;
   }
-  how.onCode(code);
+  await how.onCode(code);
   const polls = pollForTokens(reach, asked, code, edges.log, () => ranOut(settings));
   const granted = await Promise.race([polls, deadline.ended]);
   if (granted === 'client_forgotten') {

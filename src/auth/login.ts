@@ -1,4 +1,4 @@
-import { AppError } from '../lib/errors.ts';
+import { AppError, asAppError } from '../lib/errors.ts';
 import type { SignInSettings } from '../lib/settings.ts';
 import { errorPageAdvice } from './advice.ts';
 import { createReach, type Reach } from './discovery/reach.ts';
@@ -14,14 +14,18 @@ import { type Claim, openSignInWindow, signInMs } from './window/window.ts';
 export { errorPageAdvice } from './advice.ts';
 export type { SignInEdges } from './edges.ts';
 export type { SignedIn } from './steps.ts';
+export { signInMs } from './window/window.ts';
 
 export interface LoginOptions {
   /** `print`: no browser is opened; `onUrl` is told the URL in either case. */
   readonly browser: 'open' | 'print';
-  onUrl(url: string, redirectUri: string): void;
+  /** In: `offersDevice`: the authorization server has a device flow, too. */
+  onUrl(url: string, redirectUri: string, offersDevice: boolean): void;
+  /** The browser that was to be opened could not be, or ended with an error. The sign-in goes on. */
+  onNoBrowser?(): void;
   /** An address that no browser of ours was sent to has run out; this one has taken its place. */
   onRenewedUrl?(url: string): void;
-  /** Lines that the person pastes: the redirect URL among them. */
+  /** What the person pastes: the redirect URL among it. */
   readonly pasted?: AsyncIterable<string> | undefined;
   /** Ends the sign-in with `cancelled`. */
   readonly signal?: AbortSignal | undefined;
@@ -75,15 +79,24 @@ async function walkThrough(
 ): Promise<SignedIn> {
   const waiting = await beginRequest(edges, reach, settings, discovery);
   const { request, listener } = waiting;
+  const offersDevice = request.server.device_authorization_endpoint !== undefined;
   let opened = false;
+  // Whether a browser starts is known a moment later; its redirect may be there before.
+  const open = async (url: string) => {
+    opened = true;
+    if (await edges.openBrowser(url)) return;
+    opened = false;
+    edges.log.warn('no browser could be started: open the address yourself');
+    how.onNoBrowser?.();
+  };
   const walk: Walk<never> = {
     answerTo: (asked) => Promise.race([listener.redirect, pasted.next(asked), deadline.ended]),
     async present(asked, onItsWay) {
       await claim?.announce(asked, true);
-      how.onUrl(asked.url, asked.redirectUri);
-      opened = onItsWay || (how.browser === 'open' && (await edges.openBrowser(asked.url)));
-      if (opened || how.browser === 'print') return;
-      edges.log.warn('no browser could be started: open the address yourself');
+      how.onUrl(asked.url, asked.redirectUri, offersDevice);
+      opened = onItsWay;
+      if (onItsWay || how.browser === 'print') return;
+      void open(asked.url).catch((error: unknown) => deadline.end(asAppError(error)));
     },
     renewed(asked) {
       if (!opened) how.onRenewedUrl?.(asked.url);

@@ -9,6 +9,7 @@ import { createLog, type Log, type LogLevel } from '../lib/log.ts';
 import { proxyFrom } from '../lib/proxy.ts';
 import { userAgent } from '../lib/version.ts';
 import { listenForSignals, type Signals } from './signals.ts';
+import { createScreen, type Screen } from './terminal/screen.ts';
 
 /** The edges of the process that a command may touch. Everything else it is handed, or it is a room's. */
 export interface Context {
@@ -18,7 +19,9 @@ export interface Context {
   readonly platform: NodeJS.Platform;
   readonly stdin: Readable & { readonly isTTY?: boolean; readonly fd?: number };
   readonly stdout: Writable & { readonly isTTY?: boolean };
-  readonly stderr: Writable & { readonly isTTY?: boolean; readonly columns?: number };
+  readonly stderr: Writable & { readonly isTTY?: boolean };
+  /** Standard error for people; `say` and `log` go through it. */
+  readonly screen: Screen;
   readonly signals: Signals;
   /** What starts this very program again: the node binary and the script, both absolute. */
   readonly self: { readonly node: string; readonly script: string };
@@ -44,6 +47,7 @@ export function systemContext(): Context {
   for (const name of Object.keys(process.env)) if (secretVariable.test(name)) delete process.env[name];
   // A reader of our output that went away is the end of the output, not a crash.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', endQuietly);
+  const screen = createScreen({ stream: process.stderr, environment, platform: process.platform });
   return {
     environment,
     setEnvironment: (name, value) => {
@@ -54,15 +58,15 @@ export function systemContext(): Context {
     stdin: process.stdin,
     stdout: process.stdout,
     stderr: process.stderr,
+    screen,
     signals: listenForSignals(process),
     self: { node: process.execPath, script: resolve(process.argv[1] ?? '') },
     configDir: environment.MCP_WHOAMI_CONFIG_DIR || envPaths('mcp-whoami', { suffix: '' }).config,
     http: createHttpClient({ userAgent, proxy: proxyFrom(environment) }),
     now: Date.now,
-    log: (level, format = 'text') =>
-      createLog({ level, format, write: (line) => void process.stderr.write(line) }),
+    log: (level, format = 'text') => createLog({ level, format, write: screen.write }),
     print: (text) => void process.stdout.write(`${text}\n`),
-    say: (text) => void process.stderr.write(`${text}\n`),
+    say: (text) => screen.write(`${text}\n`),
   };
 }
 

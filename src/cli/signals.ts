@@ -21,6 +21,8 @@ export interface Signals {
   takeOver(handler: (signal: EndSignal) => void): void;
   /** Gives them back: from now on the rules above hold. */
   giveBack(): void;
+  /** Ctrl-C, from a terminal that is read key by key and so sends no signal. */
+  interrupt(): void;
 }
 
 export function listenForSignals(target: Pick<NodeJS.Process, 'on' | 'exit'>): Signals {
@@ -51,5 +53,6 @@ export function listenForSignals(target: Pick<NodeJS.Process, 'on' | 'exit'>): S
     giveBack: () => {
       handler = undefined;
     },
+    interrupt: () => onSignal('SIGINT'),
   };
 }

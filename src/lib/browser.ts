@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { AppError } from './errors.ts';
 import { secureUrl, type UrlPolicy } from './url.ts';
@@ -7,8 +7,8 @@ import { secureUrl, type UrlPolicy } from './url.ts';
  * Opens `url` in the person's browser.
  *
  * In: the URL; `command`, the value of `BROWSER` if it is set; which plain-http origins are allowed. Out: whether
- * a browser could be started; a browser that starts and then fails looks like one that started, so the caller
- * shows the URL as well. Throws AppError `insecure_url` for anything but https and loopback http.
+ * a browser could be started, and did not fail within a moment; one that fails later looks like one that started,
+ * so the caller shows the URL as well. Throws AppError `insecure_url` for anything but https and loopback http.
  *
  * No shell is involved and the URL is one element of the argument list (CVE-2025-6514): it is parsed, checked
  * and serialised again before it is handed on.
@@ -22,12 +22,23 @@ export async function openInBrowser(
   const argv = command ? browserCommand(command, href) : undefined;
   if (argv === 'none') return false;
   try {
-    if (argv) await start(argv);
-    else await (await import('open')).default(href);
-    return true;
+    return await survives(argv ? await start(argv) : await (await import('open')).default(href));
   } catch {
     return false;
   }
+}
+
+/** How long a starter may take to find out that it has nothing to start. Milliseconds. */
+const momentMs = 1_500;
+
+/** False when the child ends with an error within a moment. */
+function survives(child: ChildProcess): Promise<boolean> {
+  return new Promise((resolve) => {
+    const judge = (code: number | null) => resolve(code === 0);
+    if (child.exitCode !== null) return judge(child.exitCode);
+    child.once('exit', judge);
+    setTimeout(() => resolve(true), momentMs).unref();
+  });
 }
 
 /**
@@ -42,13 +53,13 @@ export function browserCommand(command: string, href: string): readonly string[]
   return words.includes('%s') ? words.map((word) => (word === '%s' ? href : word)) : [...words, href];
 }
 
-function start([file = '', ...args]: readonly string[]): Promise<void> {
+function start([file = '', ...args]: readonly string[]): Promise<ChildProcess> {
   return new Promise((resolve, reject) => {
     const child = spawn(file, args, { stdio: 'ignore', detached: true, shell: false });
     child.once('error', (cause) => reject(new AppError('internal', `${file} cannot be started`, { cause })));
     child.once('spawn', () => {
       child.unref();
-      resolve();
+      resolve(child);
     });
   });
 }

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -37,13 +38,24 @@ export function missingSessionVariables({
 }
 
 /** Why no browser can be shown to a person here; `undefined` when one can. A set `BROWSER` is always believed. */
-export function noBrowserReason({
-  platform,
-  environment,
-}: Pick<Machine, 'platform' | 'environment'>): string | undefined {
+export function noBrowserReason(
+  { platform, environment }: Pick<Machine, 'platform' | 'environment'>,
+  exists: Machine['exists'] = existsSync,
+): string | undefined {
   if (environment.BROWSER) return environment.BROWSER.trim() === 'none' ? 'BROWSER is none' : undefined;
-  if (environment.CI) return 'this is a CI run';
-  const graphical = platform !== 'linux' || environment.DISPLAY || environment.WAYLAND_DISPLAY;
+  if (environment.CI && !['0', 'false'].includes(environment.CI)) return 'this is a CI run';
   if (environment.SSH_CONNECTION || environment.SSH_TTY) return 'this is an SSH session';
-  return graphical ? undefined : 'there is no display';
+  if (platform !== 'linux' || environment.DISPLAY || environment.WAYLAND_DISPLAY) return undefined;
+  if (environment.CODESPACES) return 'this is a codespace';
+  if (isContainer(environment, exists)) return 'this is a container without a display';
+  // The browser of the Windows around it can be started, and reaches our loopback address.
+  return environment.WSL_DISTRO_NAME || environment.WSL_INTEROP ? undefined : 'there is no display';
+}
+
+/** Docker, Podman, systemd-nspawn and their like, Kubernetes. */
+function isContainer(environment: Environment, exists: Machine['exists']): boolean {
+  return (
+    Boolean(environment.container || environment.KUBERNETES_SERVICE_HOST) ||
+    ['/.dockerenv', '/run/.containerenv'].some(exists)
+  );
 }

@@ -1,10 +1,10 @@
 import type { Log } from '../../lib/log.ts';
 import type { AuthorizationRequest } from '../request.ts';
-import { answersState } from './redirect.ts';
+import { redirectIn } from './redirect-in-text.ts';
 
 const longestPaste = 16 * 1024;
 
-/** Redirect URLs that a person pastes (`--no-browser`), line by line. */
+/** Redirect URLs that a person pastes (`--no-browser`). */
 export interface PastedRedirects {
   /** Resolves with the next pasted redirect that answers `request`; else never. */
   next(request: AuthorizationRequest): Promise<URLSearchParams>;
@@ -13,11 +13,10 @@ export interface PastedRedirects {
 }
 
 /**
- * Reads pasted lines with the same checks as on loopback; nothing of a line is shown again. The end of the lines
- * ends nothing.
+ * Reads pasted texts with the same checks as on loopback; nothing of them is shown again. Their end ends nothing.
  */
-export function readPasted(lines: AsyncIterable<string> | undefined, log: Log): PastedRedirects {
-  const iterator = lines?.[Symbol.asyncIterator]();
+export function readPasted(texts: AsyncIterable<string> | undefined, log: Log): PastedRedirects {
+  const iterator = texts?.[Symbol.asyncIterator]();
   let stopped = false;
   let reading = false;
   let wanted: { request: AuthorizationRequest; found: (parameters: URLSearchParams) => void } | undefined;
@@ -26,11 +25,11 @@ export function readPasted(lines: AsyncIterable<string> | undefined, log: Log): 
     while (iterator && !stopped) {
       const { done, value } = await iterator.next();
       if (done || stopped) return;
-      const parameters = wanted && parametersOf(value, wanted.request.redirectUri);
-      if (wanted && parameters && answersState(parameters, wanted.request.state)) wanted.found(parameters);
-      else if (value.trim()) {
-        log.warn('that is not the address at which this sign-in ends; paste it once more');
-      }
+      if (!wanted || !value.trim()) continue;
+      const found = value.length > longestPaste ? undefined : redirectIn(value, wanted.request);
+      if (found === 'unclear') log.warn('that address is cut into lines; paste it once more, as one line');
+      else if (found) wanted.found(found);
+      else log.warn('that is not the address at which this sign-in ends; paste it once more');
     }
   }
 
@@ -39,7 +38,7 @@ export function readPasted(lines: AsyncIterable<string> | undefined, log: Log): 
       const redirect = new Promise<URLSearchParams>((found) => {
         wanted = { request, found };
       });
-      if (!reading) read().catch((error: unknown) => log.debug('no more lines', { reason: error }));
+      if (!reading) read().catch((error: unknown) => log.debug('no more texts', { reason: error }));
       reading = true;
       return redirect;
     },
@@ -48,13 +47,4 @@ export function readPasted(lines: AsyncIterable<string> | undefined, log: Log): 
       void iterator?.return?.()?.catch(() => {});
     },
   };
-}
-
-function parametersOf(line: string, redirectUri: string): URLSearchParams | undefined {
-  if (line.length > longestPaste) return undefined;
-  const word = line.trim().split(/\s/, 1)[0] ?? '';
-  if (!URL.canParse(word)) return undefined;
-  const [pasted, expected] = [new URL(word), new URL(redirectUri)];
-  const same = pasted.origin === expected.origin && pasted.pathname === expected.pathname;
-  return same ? pasted.searchParams : undefined;
 }

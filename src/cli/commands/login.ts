@@ -1,6 +1,4 @@
-import { createInterface } from 'node:readline';
 import type { SignedIn, SignInEdges } from '../../auth/login.ts';
-import { noBrowserReason } from '../../lib/desktop.ts';
 import { AppError } from '../../lib/errors.ts';
 import { display, displayJson } from '../../lib/text.ts';
 import { askClientSecret } from '../ask-secret.ts';
@@ -12,6 +10,7 @@ import { jsonOption } from '../settings/common.ts';
 import { toggle } from '../settings/option.ts';
 import type { Given } from '../settings/resolve.ts';
 import { openEdges } from '../sign-in-edges.ts';
+import { signInByBrowser, signInByDevice } from '../sign-in-ways.ts';
 import { describe, viewOf } from '../signed-in.ts';
 
 /** How long a terminal command waits for the keychain: a person may be typing its password. Milliseconds. */
@@ -21,6 +20,7 @@ const loginOptions = {
   ...clientOptions,
   ...jsonOption,
   noBrowser: toggle({ flag: 'no-browser', help: 'print the address, take the pasted redirect URL' }),
+  device: toggle({ flag: 'device', help: 'sign in by a code that you type into any browser (device flow)' }),
   switchAccount: toggle({ flag: 'switch-account', help: 'ask the provider to offer a choice of accounts' }),
   askClientSecret: toggle({
     flag: 'ask-client-secret',
@@ -41,8 +41,8 @@ export const command: Command = {
   options: loginOptions,
   async run(context, given) {
     const client = await setUpClient(context, given);
-    const { errorPageAdvice, login, redirectUriToRegister } = await import('../../auth/login.ts');
     if (given.flags.has('print-redirect-uri')) {
+      const { redirectUriToRegister } = await import('../../auth/login.ts');
       context.print(redirectUriToRegister(client.signIn));
       return 0;
     }
@@ -51,43 +51,22 @@ export const command: Command = {
         hint: '--store memory is for bridge; leave it out, or use --store file',
       });
     }
-    if (client.signIn.clientCredentials) return signInClient(context, client, given);
     const edges = await signInEdges(context, client, given);
-    const asked = given.flags.has('no-browser');
-    const reason = asked ? 'asked for' : noBrowserReason(context);
-    const pasting = reason ? pastedLines(context) : undefined;
-    try {
-      const result = await login(edges, client.signIn, {
-        browser: reason ? 'print' : 'open',
-        onUrl(url, redirectUri) {
-          tellUrl(context, client, url, redirectUri, asked ? undefined : reason);
-          // A client that registers itself fits.
-          if (client.signIn.clientId === undefined) return;
-          const advice = errorPageAdvice(client.signIn, redirectUri);
-          context.say(`If the provider shows an error there, ${advice}.`);
-        },
-        onRenewedUrl: (url) =>
-          context.say(`The provider takes that address no longer; this one leads to the same:\n\n${url}\n`),
-        ...(pasting ? { pasted: pasting.lines } : {}),
-        signal: context.signals.aborted,
-      });
-      if (result === 'no_oauth_wanted') return sayNoOAuth(context, client, given);
-      await settle(context, client, given, edges, result);
-      return 0;
-    } finally {
-      pasting?.close();
-    }
+    const result = await signIn(context, client, edges, given);
+    if (result === 'no_oauth_wanted') return sayNoOAuth(context, client, given);
+    await settle(context, client, given, edges, result);
+    return 0;
   },
 };
 
-/** `--client-credentials`: the same end without a person. */
-async function signInClient(context: Context, client: Client, given: Given): Promise<number> {
-  const { signInAsClient } = await import('../../auth/client-sign-in.ts');
-  const edges = await signInEdges(context, client, given);
-  const result = await signInAsClient(edges, client.signIn, context.signals.aborted);
-  if (result === 'no_oauth_wanted') return sayNoOAuth(context, client, given);
-  await settle(context, client, given, edges, result);
-  return 0;
+/** `--client-credentials`, without a person; `--device`; else the browser. */
+async function signIn(context: Context, client: Client, edges: SignInEdges, given: Given) {
+  if (client.signIn.clientCredentials) {
+    const { signInAsClient } = await import('../../auth/client-sign-in.ts');
+    return signInAsClient(edges, client.signIn, context.signals.aborted);
+  }
+  if (given.flags.has('device')) return signInByDevice(context, client, edges);
+  return signInByBrowser(context, client, edges, given.flags.has('no-browser'));
 }
 
 async function signInEdges(context: Context, client: Client, given: Given): Promise<SignInEdges> {
@@ -107,24 +86,6 @@ function asking(context: Context, { signIn }: Client, given: Given): Pick<SignIn
     });
   }
   return { askClientSecret: (id, issuer) => askClientSecret(context, id, issuer) };
-}
-
-function tellUrl(
-  context: Context,
-  client: Client,
-  url: string,
-  redirectUri: string,
-  reason: string | undefined,
-): void {
-  context.say(`Signing in to ${client.server.href}`);
-  if (reason) context.say(`(no browser is opened: ${reason})`);
-  if (reason !== undefined || context.environment.BROWSER === 'none') {
-    context.say(`Open this address in a browser:\n\n${url}\n`);
-    context.say(`It ends at ${redirectUri}?code=… If that page cannot be shown, paste its address here:`);
-    return;
-  }
-  context.say(`Opening your browser. If nothing appears, visit:\n\n${url}\n`);
-  context.say('Waiting for you to finish there (5 minutes; Ctrl-C ends it).');
 }
 
 /** What is remembered, made the default, saved and told once the tokens are in the vault. */
@@ -162,20 +123,4 @@ function sayNoOAuth(context: Context, client: Client, given: Given): number {
     context.print(displayJson({ url: href, profile: client.profile, signedIn: false, scopes: [] }, 2));
   } else context.print(`${display(client.server.href)} wants no sign-in: anybody may use it.`);
   return 0;
-}
-
-/** Lines of standard input, as they come; its end is no reason to stop waiting for the loopback redirect. */
-function pastedLines(context: Context) {
-  const read = () => createInterface({ input: context.stdin, terminal: false });
-  let reader: ReturnType<typeof read> | undefined;
-  // Opened with the first wait for a line: until then the terminal is there for a question.
-  async function* lines() {
-    reader = read();
-    yield* reader;
-  }
-  const close = () => {
-    reader?.close();
-    context.stdin.pause();
-  };
-  return { lines: lines(), close };
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { browserCommand } from '../../../src/lib/browser.ts';
+import { browserCommand, openInBrowser } from '../../../src/lib/browser.ts';
 import { missingSessionVariables, noBrowserReason } from '../../../src/lib/desktop.ts';
 
 const there =
@@ -43,9 +43,42 @@ describe('noBrowserReason', () => {
     [{ DISPLAY: ':0', CI: 'true' }, 'this is a CI run'],
     [{ BROWSER: 'firefox', CI: 'true' }, undefined],
     [{ BROWSER: 'none', DISPLAY: ':0' }, 'BROWSER is none'],
-  ])('%j', (environment, reason) => expect(noBrowserReason({ platform: 'linux', environment })).toBe(reason));
-  test('a Mac has a display', () =>
-    expect(noBrowserReason({ platform: 'darwin', environment: {} })).toBeUndefined());
+    [{ DISPLAY: ':0', CI: 'false' }, undefined],
+    [{ WAYLAND_DISPLAY: 'wayland-0' }, undefined],
+    [{ CODESPACES: 'true' }, 'this is a codespace'],
+    [{ CODESPACES: 'true', BROWSER: '/vscode/browser.sh' }, undefined],
+    [{ WSL_DISTRO_NAME: 'Debian' }, undefined],
+    [{ WSL_DISTRO_NAME: 'Debian', SSH_CONNECTION: 'a 1 b 22' }, 'this is an SSH session'],
+    [{ container: 'podman' }, 'this is a container without a display'],
+    [{ KUBERNETES_SERVICE_HOST: '10.0.0.1' }, 'this is a container without a display'],
+  ])('%j', (environment, reason) =>
+    expect(noBrowserReason({ platform: 'linux', environment }, there())).toBe(reason),
+  );
+  test.each(['/.dockerenv', '/run/.containerenv'])(
+    '%s tells of a container, unless it has a display',
+    (file) => {
+      const reason = (environment: Record<string, string>) =>
+        noBrowserReason({ platform: 'linux', environment }, there(file));
+      expect(reason({})).toBe('this is a container without a display');
+      expect(reason({ DISPLAY: ':0' })).toBeUndefined();
+    },
+  );
+  test('a Mac has a display, unless it is reached over SSH', () => {
+    const reason = (environment: Record<string, string>) =>
+      noBrowserReason({ platform: 'darwin', environment }, there());
+    expect([reason({}), reason({ SSH_TTY: '/dev/ttys001' })]).toEqual([undefined, 'this is an SSH session']);
+  });
+});
+
+describe('openInBrowser', () => {
+  const opened = (command: string) => openInBrowser('http://127.0.0.1:1/', command);
+  test.each([
+    ['true', true],
+    ['false', false],
+    ['/nowhere/browser', false],
+    ['none', false],
+    [`${process.execPath} -e setTimeout(Boolean,4000)`, true],
+  ])('%s: %s', async (command, started) => expect(await opened(command)).toBe(started));
 });
 
 describe('browserCommand', () => {
