@@ -23,7 +23,7 @@ check('build', 'node', ['scripts/build.mjs']);
 check('types', 'npm', ['run', '--silent', 'typecheck']);
 check('lint', 'npx', ['--no-install', 'biome', 'lint', '--error-on-warnings', '.']);
 check('format', 'npx', ['--no-install', 'biome', 'format', '.']);
-const counted = ['unit', 'end-to-end'].map(suite);
+const counted = ['unit', 'fuzz', 'end-to-end'].map(suite);
 for (const transport of ['http', 'sse']) {
   const order = ['--calls', '20000', '--seed', '7', '--transport', transport];
   check(`soak over ${transport}: 20,000 calls through a faulty network`, 'node', [

@@ -59,7 +59,7 @@ export function readLines(input: Readable, maxBytes: number, handlers: LineHandl
       0,
       fragmentBytes,
     );
-    skipping = { head: head.toString('utf8'), tail: lastBytes(Buffer.alloc(0), part) };
+    skipping = { head: head.toString('utf8'), tail: parts.reduce(lastBytes, Buffer.alloc(0)) };
     parts = [];
   };
 

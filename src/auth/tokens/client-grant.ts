@@ -1,4 +1,4 @@
-import { askForTokens, type Asking, type GrantResult } from './oauth.ts';
+import { type Asking, askForTokens, type GrantResult } from './oauth.ts';
 
 /** How a token for the client itself was asked for: it is asked for again in the same way. No secrets. */
 export interface ClientGrant {

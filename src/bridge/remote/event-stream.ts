@@ -1,5 +1,7 @@
 import { type Fragment, fragmentBytes, lastBytes } from '../oversize.ts';
 
+const nothing: Buffer = Buffer.alloc(0);
+
 /** The event that stands in for one over the limit. */
 export const oversizeEvent = 'mcp-whoami-too-large';
 
@@ -9,33 +11,42 @@ export const oversizeEvent = 'mcp-whoami-too-large';
  */
 export function createEventLimit(maxBytes: number): (chunk: Buffer) => Buffer {
   let size = 0;
-  let afterNewline = false;
+  let lastByte: number | undefined;
+  let recent = nothing;
   let skipped: Buffer | undefined;
+  let skippedFromLineStart = false;
 
   return (chunk) => {
+    const before = lastByte;
+    lastByte = chunk.at(-1) ?? before;
     // Nearly every chunk ends where an event does: nothing to look for.
-    if (!skipped && chunk.at(-1) === 0x0a && chunk.at(-2) === 0x0a) {
+    if (!skipped && lastByte === 0x0a && chunk.at(-2) === 0x0a) {
       size = 0;
-      afterNewline = true;
+      recent = nothing;
       return chunk;
     }
     const marks: Buffer[] = [];
     let rest = chunk;
     if (skipped) {
-      const end = boundary(rest, afterNewline, 'first');
+      const end = boundary(rest, before, 'first');
       skipped = lastBytes(skipped, end < 0 ? rest : rest.subarray(0, end));
-      afterNewline = endsLine(chunk);
-      if (end < 0) return Buffer.alloc(0);
+      if (end < 0) return nothing;
       const tail = JSON.stringify(skipped.toString('utf8').trimEnd());
-      marks.push(Buffer.from(`\nevent: ${oversizeEvent}\ndata: ${tail}\n\n`));
+      // What has passed already and the mark are one event: no blank line between them.
+      const newLine = skippedFromLineStart ? '' : '\n';
+      marks.push(Buffer.from(`${newLine}event: ${oversizeEvent}\ndata: ${tail}\n\n`));
       skipped = undefined;
       rest = rest.subarray(end);
       size = 0;
+      recent = nothing;
     }
-    const end = boundary(rest, afterNewline, 'last');
+    const end = boundary(rest, rest === chunk ? before : undefined, 'last');
     size = end < 0 ? size + rest.length : rest.length - end;
-    afterNewline = endsLine(chunk);
-    if (size > maxBytes) skipped = lastBytes(Buffer.alloc(0), rest);
+    recent = end < 0 ? lastBytes(recent, rest) : lastBytes(nothing, rest.subarray(end));
+    if (size > maxBytes) {
+      skipped = recent;
+      skippedFromLineStart = isNewline(lastByte);
+    }
     return marks.length === 0 ? rest : Buffer.concat([...marks, rest]);
   };
 }
@@ -59,18 +70,20 @@ function unquote(text: string): string {
 }
 
 const isNewline = (byte: number | undefined) => byte === 0x0a || byte === 0x0d;
-const endsLine = (chunk: Buffer) => isNewline(chunk.at(-1));
 
-/** The index behind the first or last blank line in `chunk`, or -1. */
-function boundary(chunk: Buffer, afterNewline: boolean, which: 'first' | 'last'): number {
-  const at = ['\n\n', '\n\r\n', '\r\r']
-    .map((blank) => {
-      const found = which === 'first' ? chunk.indexOf(blank) : chunk.lastIndexOf(blank);
-      return found < 0 ? -1 : found + blank.length;
-    })
-    .filter((found) => found >= 0);
-  // A blank line may be cut in two by the chunks.
-  if (afterNewline && isNewline(chunk[0])) at.push(chunk[0] === 0x0d && chunk[1] === 0x0a ? 2 : 1);
+/**
+ * The index behind the first or last blank line in `chunk`, or -1. Two line ends in a row make one, also where the
+ * chunks cut between them; a carriage return and a line feed are one line end. In: the byte before the chunk.
+ */
+function boundary(chunk: Buffer, before: number | undefined, which: 'first' | 'last'): number {
+  const behind = (second: number) =>
+    chunk[second] === 0x0d && chunk[second + 1] === 0x0a ? second + 2 : second + 1;
+  const at = ['\n\n', '\n\r', '\r\r']
+    .map((pair) => (which === 'first' ? chunk.indexOf(pair) : chunk.lastIndexOf(pair)))
+    .filter((found) => found >= 0)
+    .map((found) => behind(found + 1));
+  const halves = before === 0x0d && chunk[0] === 0x0a;
+  if (isNewline(before) && isNewline(chunk[0]) && !halves) at.push(behind(0));
   if (at.length === 0) return -1;
   return which === 'first' ? Math.min(...at) : Math.max(...at);
 }
@@ -96,6 +109,8 @@ export function createEventParser(onEvent: (event: StreamEvent) => void): EventP
   let type = '';
   let lastId: string | undefined;
   let retryMs: number | undefined;
+  let fresh = true;
+  let afterReturn = false;
 
   const dispatch = () => {
     if (data.length > 0) onEvent({ type: type || 'message', data: data.join('\n') });
@@ -116,13 +131,17 @@ export function createEventParser(onEvent: (event: StreamEvent) => void): EventP
 
   return {
     feed(text) {
-      parts.push(text);
-      if (!text.includes('\n') && !text.includes('\r')) return;
-      const buffered = (parts.length === 1 ? text : parts.join('')).replace(/^\ufeff/, '');
-      // A carriage return at the very end may be the first half of a CRLF.
-      const held = buffered.endsWith('\r') ? buffered.length - 1 : buffered.length;
-      const lines = splitLines(buffered.slice(0, held));
-      parts = [(lines.pop() ?? '') + buffered.slice(held)];
+      let more = text;
+      // The second half of a CRLF that was cut in two ends nothing again.
+      if (afterReturn && more.startsWith('\n')) more = more.slice(1);
+      if (text === '') return;
+      afterReturn = text.endsWith('\r');
+      if (fresh && more.startsWith('\ufeff')) more = more.slice(1);
+      fresh = false;
+      parts.push(more);
+      if (!more.includes('\n') && !more.includes('\r')) return;
+      const lines = splitLines(parts.length === 1 ? more : parts.join(''));
+      parts = [lines.pop() ?? ''];
       for (const each of lines) line(each);
     },
     get lastId() {

@@ -150,6 +150,15 @@ describe('event streams', () => {
     },
   );
 
+  test(threat('C14', 'a CRLF that the chunks cut in two is no end of an event'), () => {
+    const limit = createEventLimit(10_000);
+    let passed = 0;
+    for (let i = 0; i < 1000; i++) {
+      for (const piece of [`data: ${'x'.repeat(1000)}\r`, '\n']) passed += limit(Buffer.from(piece)).length;
+    }
+    expect(passed).toBeLessThan(20_000);
+  });
+
   test(threat('C14', 'what is kept of an endless event is bounded'), () => {
     const limit = createEventLimit(100_000);
     let passed = 0;

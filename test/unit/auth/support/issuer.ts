@@ -1,8 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { generateKeyPair, SignJWT } from 'jose';
-import { bodyOf, json, type Listening, listen } from './http.ts';
 import { createDeviceCodes } from './device-codes.ts';
+import { bodyOf, json, type Listening, listen } from './http.ts';
 import { metadataOf } from './issuer-metadata.ts';
 import { createPushedRequests, type PushedRequests } from './pushed.ts';
 
