@@ -1,4 +1,4 @@
-import { startIssuer, type Issuer } from '../unit/auth/support/issuer.ts';
+import { type Issuer, startIssuer } from '../unit/auth/support/issuer.ts';
 import { type Authority, createAuthority } from './certificates.ts';
 import { type Finished, start } from './command.ts';
 import { type ConnectProxy, startConnectProxy } from './connect-proxy.ts';
