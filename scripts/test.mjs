@@ -68,7 +68,7 @@ function tellThreats() {
   totals[bare === 0 ? 'passed' : 'failed']++;
 }
 
-/** Chromium for the pages, a terminal, a Secret Service for the keychain, a compiler for its native binding, Redis and nginx. */
+/** Chromium, a terminal, a Secret Service for the keychain, a compiler for its native binding, the servers of the tests. */
 function installSystemPackages() {
   const wanted = {
     chromium: '/usr/bin/chromium',
@@ -82,6 +82,8 @@ function installSystemPackages() {
     'g++': '/usr/bin/g++',
     'redis-server': '/usr/bin/redis-server',
     nginx: '/usr/sbin/nginx',
+    glewlwyd: '/usr/bin/glewlwyd',
+    sqlite3: '/usr/bin/sqlite3',
   };
   const missing = Object.keys(wanted).filter((name) => !existsSync(wanted[name]));
   if (missing.length === 0) return;
@@ -93,6 +95,10 @@ function installSystemPackages() {
     return;
   }
   const options = { env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } };
+  // Its package starts a service with a well-known password: the tests start their own, on loopback.
+  if (missing.includes('glewlwyd') && existsSync('/run/systemd/system')) {
+    run('keeping the glewlwyd service from starting', 'systemctl', ['mask', 'glewlwyd'], options);
+  }
   run(`installing ${missing.join(', ')}`, 'apt-get', ['update', '-qq'], options);
   run('', 'apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...missing], options);
 }

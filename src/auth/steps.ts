@@ -4,6 +4,7 @@ import type { SignInSettings } from '../lib/settings.ts';
 import { display } from '../lib/text.ts';
 import { refreshTokenAdvice } from './advice.ts';
 import type { Client } from './client/client.ts';
+import { isLetIn } from './client/known.ts';
 import { clientFor, findRegistration } from './client/registration.ts';
 import { openRegistrations } from './client/registrations.ts';
 import type { Reach } from './discovery/reach.ts';
@@ -61,7 +62,8 @@ export async function beginRequest(
       createRequest(reach, settings, { discovery, client, redirectUri, state, moreScope, now: edges.now() });
     const client = await clientFor(edges, reach, settings, server, redirectUri, found);
     let request = await write(client);
-    if (request === 'client_forgotten') {
+    const old = client === found?.client;
+    if (request === 'client_forgotten' || (old && !(await isLetIn(reach, request)))) {
       await openRegistrations(edges).remove(server.issuer, client.id);
       request = await write(await clientFor(edges, reach, settings, server, redirectUri, undefined));
     }

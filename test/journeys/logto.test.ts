@@ -1,7 +1,6 @@
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { command, start } from '../support/command.ts';
+import { freePort } from '../support/free-port.ts';
 import { type Home, makeHome } from '../support/home.ts';
 import { type LogtoLike, logtoLike } from '../support/logto.ts';
 import { follow } from '../support/plain-browser.ts';
@@ -24,15 +23,6 @@ async function login(url: string, ...args: string[]) {
   const [authorizationUrl] = await running.printed(/^https?:\/\/\S+[?&]code_challenge=\S+$/m);
   await follow(authorizationUrl);
   return running.finished;
-}
-
-/** The port has to be known before the provider is set up, as the URL is at a real provider. */
-async function freePort(): Promise<number> {
-  const probe = createServer();
-  await new Promise<void>((resolve) => probe.listen(0, '127.0.0.1', resolve));
-  const { port } = probe.address() as AddressInfo;
-  await new Promise((resolve) => probe.close(resolve));
-  return port;
 }
 
 test('without --client-id: no registration to be had, and the message says what to do', async () => {

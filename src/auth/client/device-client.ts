@@ -7,7 +7,8 @@ import { redirectUriOf } from '../redirect/loopback.ts';
 import type { Client } from './client.ts';
 import { givenClient } from './given.ts';
 import { keyReferenceFor } from './key-reference.ts';
-import { isKnown, register } from './registration.ts';
+import { isKnown } from './known.ts';
+import { register } from './registration.ts';
 import { openRegistrations, type Registration } from './registrations.ts';
 
 /** The grant's name at registration (RFC 8628 4), and what glewlwyd wants to hear in its place. */

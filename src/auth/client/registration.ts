@@ -1,5 +1,4 @@
-import { randomBytes } from 'node:crypto';
-import { AppError, asAppError } from '../../lib/errors.ts';
+import { AppError } from '../../lib/errors.ts';
 import { isObject, type JsonObject, parseJsonObject, stringMember } from '../../lib/json.ts';
 import { Secret } from '../../lib/secret.ts';
 import type { SignInSettings } from '../../lib/settings.ts';
@@ -8,10 +7,10 @@ import { version } from '../../lib/version.ts';
 import type { AuthorizationServer } from '../discovery/issuer-metadata.ts';
 import { exchangeWith, issuerDown, issuerFailure, type Reach } from '../discovery/reach.ts';
 import type { SignInEdges } from '../edges.ts';
-import { askForTokens } from '../tokens/oauth.ts';
 import { authMethodFor, type Client, checkClientId, type KeyReference } from './client.ts';
 import { publicJwk, readClientKey } from './client-key.ts';
 import { givenClient } from './given.ts';
+import { isKnown } from './known.ts';
 import { keyReferenceFor } from './key-reference.ts';
 import { openRegistrations, type Registration } from './registrations.ts';
 
@@ -41,24 +40,6 @@ export async function findRegistration(
   if (fits && (await isKnown(reach, server, kept.client))) return kept;
   await registrations.remove(server.issuer, kept.client.id);
   return undefined;
-}
-
-/**
- * Asks with a refresh token that cannot exist: a server that still knows the client finds fault with that. One
- * that breaks down over such a token has told nothing.
- */
-export async function isKnown(reach: Reach, server: AuthorizationServer, client: Client): Promise<boolean> {
-  const unknown = randomBytes(32).toString('base64url');
-  const asking = { reach, server, client, secrets: [unknown] };
-  try {
-    const answer = await askForTokens(asking, (library, configuration) =>
-      library.refreshTokenGrant(configuration, unknown),
-    );
-    return !('refused' in answer && answer.refused.error === 'invalid_client');
-  } catch (error) {
-    if (asAppError(error).code === 'issuer_unreachable') return true;
-    throw error;
-  }
 }
 
 /**

@@ -138,6 +138,19 @@ describe('a client forgotten since the last sign-in is found out before the brow
     expect(authorized(edges)).toEqual(['given']);
   });
 
+  it('where the token endpoint looks at the token first, and the authorization endpoint shows a page', async () => {
+    await world.login(world.process());
+    world.issuer.forgetClients();
+    world.issuer.behaviour.token = (form) => (form.has('code') ? undefined : reply(400));
+    const edges = world.process();
+    world.issuer.behaviour.register = () => replyJson(201, { client_id: 'given' });
+    world.issuer.know('given');
+    expect(await world.login(edges)).toMatchObject({ clientId: 'given' });
+    expect(authorized(edges)).toEqual(['given']);
+    const asked = world.issuer.at('authorize').map(({ query }) => query.get('prompt'));
+    expect(asked).toEqual(['consent', 'none', 'consent']);
+  });
+
   it('where a secret that has ended would not serve any more', async () => {
     const inAnHour = Math.floor(Date.now() / 1000) + 3600;
     world.issuer.behaviour.register = () =>

@@ -7,6 +7,7 @@ import { openTokenStore } from '../../../src/auth/tokens/token-store.ts';
 import type { AppError } from '../../../src/lib/errors.ts';
 import { Secret } from '../../../src/lib/secret.ts';
 import type { SignInSettings } from '../../../src/lib/settings.ts';
+import { freePort } from '../../support/free-port.ts';
 import { type Emulator, emulate } from '../../support/providers/emulator.ts';
 import * as providers from '../../support/providers/quirks.ts';
 import { visit } from './support/http.ts';
@@ -300,9 +301,3 @@ it.each([
   expect(refused.hint).toContain(flag);
   expect(refused.message).toContain(description);
 });
-
-async function freePort(): Promise<number> {
-  const other = await emulate({});
-  await other.close();
-  return Number(new URL(other.origin).port);
-}
