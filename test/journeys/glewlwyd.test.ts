@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { hasChromium, systemBrowser } from '../support/browser.ts';
 import { command, start } from '../support/command.ts';
 import { freePort } from '../support/free-port.ts';
-import { confidentialClient, publicClient } from '../support/glewlwyd/admin.ts';
+import { confidentialClient, publicClient, resourceServer } from '../support/glewlwyd/admin.ts';
 import { signInThroughPages } from '../support/glewlwyd/pages.ts';
 import { type Glewlwyd, hasGlewlwyd, startGlewlwyd } from '../support/glewlwyd/server.ts';
 import { type Home, makeHome } from '../support/home.ts';
@@ -84,12 +84,12 @@ describe.skipIf(!hasGlewlwyd || !hasChromium)('glewlwyd', () => {
 
     // A refresh token that is no more is answered with status 400 and nothing else.
     glewlwyd.sql('UPDATE gpo_refresh_token SET gpor_enabled=0;');
-    const ended = await until('the end of the sign-in', 30_000, async () => {
-      const answer = await who(serving.sse);
+    const status = await until('the end of the sign-in', 30_000, async () => {
+      await who(serving.sse);
+      const answer = await command(['status', serving.sse, '--json'], { env: home.env });
       return answer.code === 0 ? undefined : answer;
     });
-    expect(ended.code).toBe(3);
-    expect(ended.stderr).toContain(`mcp-whoami login ${serving.sse}`);
+    expect(status.code).toBe(3);
 
     const logout = await command(['logout', serving.sse], { env: home.env });
     expect(logout.code).toBe(0);
@@ -141,6 +141,21 @@ describe.skipIf(!hasGlewlwyd || !hasChromium)('glewlwyd', () => {
     } finally {
       await other.stop();
     }
+  });
+
+  test('introspection: the token bound to our resource, its subject merged with userinfo', async () => {
+    const port = String(new URL(serving.origin).port);
+    await serving.stop();
+    const flags = ['--port', port, '--issuer', glewlwyd.issuer, '--verify', 'introspection'];
+    serving = await serve(flags, {
+      MCP_WHOAMI_INTROSPECTION_CLIENT_ID: resourceServer.id,
+      MCP_WHOAMI_INTROSPECTION_CLIENT_SECRET: resourceServer.secret,
+    });
+    expect(serving.running.stderr()).toMatch(/access tokens are verified by introspection/);
+    const { code, stderr } = await login(serving.sse, preRegistered());
+    expect({ code, stderr }).toMatchObject({ code: 0 });
+    const answer = await who(serving.sse);
+    expect(JSON.parse(answer.stdout)).toMatchObject({ iss: glewlwyd.issuer, name: 'Alice Example' });
   });
 
   test('a resource that it does not know: invalid_target, and the error names --resource none', async () => {
