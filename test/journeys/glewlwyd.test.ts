@@ -11,7 +11,7 @@ import { type Serving, serve } from '../support/serve.ts';
 import { until } from '../support/until.ts';
 
 /** A third-party authorization server, signed in to through its own pages in a real Chromium. */
-describe.skipIf(!hasGlewlwyd || !hasChromium)('glewlwyd', () => {
+describe.skipIf(!hasGlewlwyd || !hasChromium)('glewlwyd', { timeout: 120_000 }, () => {
   let glewlwyd: Glewlwyd;
   let serving: Serving;
   let home: Home;
