@@ -1,5 +1,4 @@
 import { resolve as resolvePath } from 'node:path';
-import type { AccessTokens } from '../lib/access.ts';
 import { AppError } from '../lib/errors.ts';
 import type { HttpClient } from '../lib/http.ts';
 import type { JsonObject } from '../lib/json.ts';
@@ -11,6 +10,7 @@ import type { StoreKind } from '../vault/vault.ts';
 import { type AuthorityFile, httpTrusting } from './certificates.ts';
 import { type ConfigFile, openConfigFile } from './config-file.ts';
 import type { Context } from './context.ts';
+import type { GivenToken } from './given-token.ts';
 import { expandHeaders } from './headers.ts';
 import { remoteOptions, signInOptions, storeOptions } from './settings/client.ts';
 import { commonOptions } from './settings/common.ts';
@@ -23,7 +23,6 @@ import {
   textsOf,
   type Values,
 } from './settings/resolve.ts';
-import { signInCommand } from './sign-in-command.ts';
 
 /** The options of every command that deals with a remote server. */
 export const clientOptions = { ...commonOptions, ...remoteOptions, ...signInOptions, ...storeOptions };
@@ -42,8 +41,8 @@ export interface Client {
   readonly signIn: SignInSettings;
   readonly store: StoreKind | undefined;
   readonly passphrase: Secret | undefined;
-  /** An access token given by hand, and the name of the variable that it came from. */
-  readonly token: { readonly value: Secret; readonly from: string } | undefined;
+  /** An access token, or where one comes from, without a sign-in. */
+  readonly token: GivenToken | undefined;
   /** Reads the further options of one command by the same precedence. */
   resolve<T extends OptionTable>(table: T): Values<T>;
 }
@@ -84,7 +83,6 @@ export async function setUpClient(context: Context, given: Given, wants: ClientW
   const http = await (wants.sends === false
     ? httpIfCan(context, values.ca, log)
     : httpTrusting(context, values.ca));
-  const token = bearer ?? (values.token && { value: values.token, from: 'MCP_WHOAMI_TOKEN' });
 
   return {
     server,
@@ -119,9 +117,19 @@ export async function setUpClient(context: Context, given: Given, wants: ClientW
     }),
     store: values.store,
     passphrase: values.passphrase,
-    token,
+    token: bearer ?? givenToken(values, given),
     resolve: resolveHere,
   };
+}
+
+/** A flag counts more than a variable, and that more than the file. */
+function givenToken(
+  { token, tokenCommand: command }: Values<typeof remoteOptions>,
+  { flags }: Given,
+): GivenToken | undefined {
+  if (command !== undefined && flags.has('token-command')) return { command, from: '--token-command' };
+  if (token) return { value: token, from: 'MCP_WHOAMI_TOKEN' };
+  return command === undefined ? undefined : { command, from: '"tokenCommand" in config.json' };
 }
 
 /** What `login` remembers of a server: what it was told, in the configuration file's own form. No secrets. */
@@ -146,19 +154,6 @@ function rememberable(member: string | undefined, text: string): string[] {
     return [resolvePath(text)];
   }
   return [text];
-}
-
-/** An access token that a person or a CI run gave us: sent as it is, never renewed, the keychain untouched. */
-export function tokenByHand(value: Secret, from: string, { server, profile }: Client): AccessTokens {
-  return {
-    current: async () => value,
-    insufficient: async () => ({ replaced: false, scopes: [] }),
-    renew: async () => {
-      throw new AppError('token_rejected', `${server.href} refused the access token in ${from}`, {
-        hint: `put a fresh token into ${from}, or unset it and run ${signInCommand(server, profile)}`,
-      });
-    },
-  };
 }
 
 async function httpIfCan(

@@ -1,5 +1,6 @@
-import { setUpClient, tokenByHand } from './client.ts';
+import { setUpClient } from './client.ts';
 import type { Context, ExitCode } from './context.ts';
+import { givenTokens } from './given-token.ts';
 import { loginOption } from './settings/client.ts';
 import type { Given } from './settings/resolve.ts';
 import { signInCommand } from './sign-in-command.ts';
@@ -22,7 +23,7 @@ export async function runBridge(context: Context, given: Given, server?: URL): P
   // The vault is opened with the first request that needs a token, not at the start.
   const edges = openEdges(context, client, keychainWaitMs);
   const session = lateSession(edges, client, login !== 'never');
-  const tokens = client.token ? tokenByHand(client.token.value, client.token.from, client) : session;
+  const tokens = client.token ? givenTokens(context, client.token, client) : session;
   const alone = client.token !== undefined || client.signIn.clientCredentials;
   const signIn = alone || login === 'never' ? undefined : lateSignIn(edges, client);
 

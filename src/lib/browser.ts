@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { AppError } from './errors.ts';
+import { commandWords } from './run-command.ts';
 import { secureUrl, type UrlPolicy } from './url.ts';
 
 /**
@@ -46,10 +46,8 @@ function survives(child: ChildProcess): Promise<boolean> {
  * white space, `%s` replaced by the URL or the URL appended.
  */
 export function browserCommand(command: string, href: string): readonly string[] | 'none' {
-  const given = command.trim();
-  if (given === 'none') return 'none';
-  if (existsSync(given)) return [given, href];
-  const words = given.split(/\s+/);
+  if (command.trim() === 'none') return 'none';
+  const words = commandWords(command);
   return words.includes('%s') ? words.map((word) => (word === '%s' ? href : word)) : [...words, href];
 }
 

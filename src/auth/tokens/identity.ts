@@ -1,4 +1,5 @@
-import { isObject, type JsonObject, stringMember } from '../../lib/json.ts';
+import { type JsonObject, stringMember } from '../../lib/json.ts';
+import { decodeJwt } from '../../lib/jwt-text.ts';
 import { display } from '../../lib/text.ts';
 import type { Reach } from '../discovery/reach.ts';
 import type { Asked } from '../request.ts';
@@ -17,7 +18,7 @@ const userinfoMs = 3_000;
  * Never fails: a provider that does not tell leaves both open.
  */
 export async function identify(reach: Reach, asked: Asked, grant: Grant): Promise<DisplayIdentity> {
-  const payload = jwtPayload(grant.accessToken.reveal());
+  const payload = decodeJwt(grant.accessToken.reveal())?.payload;
   const told = identityOf({ ...payload, ...grant.claims });
   if (told.name !== undefined || payload) return told;
   const more = await userinfo(reach, asked, grant, told.subject);
@@ -26,7 +27,7 @@ export async function identify(reach: Reach, asked: Asked, grant: Grant): Promis
 
 /** From the access token's own payload alone, if it is a JWT. */
 export function identityIn({ accessToken }: Pick<Grant, 'accessToken'>): DisplayIdentity {
-  return identityOf(jwtPayload(accessToken.reveal()) ?? {});
+  return identityOf(decodeJwt(accessToken.reveal())?.payload ?? {});
 }
 
 async function userinfo(
@@ -62,16 +63,4 @@ function identityOf(claims: JsonObject): DisplayIdentity {
     subject: shown(first('sub')),
     name: shown(first('name', 'preferred_username', 'username', 'email')),
   };
-}
-
-/** The payload of a JWT, unverified. */
-function jwtPayload(token: string): JsonObject | undefined {
-  const [, payload, signature] = token.split('.');
-  if (payload === undefined || signature === undefined) return undefined;
-  try {
-    const value: unknown = JSON.parse(Buffer.from(payload, 'base64url').toString('utf8'));
-    return isObject(value) ? value : undefined;
-  } catch {
-    return undefined;
-  }
 }

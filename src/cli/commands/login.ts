@@ -51,6 +51,11 @@ export const command: Command = {
         hint: '--store memory is for bridge; leave it out, or use --store file',
       });
     }
+    if (given.flags.has('token-command')) {
+      throw new AppError('usage', 'with --token-command nobody has to sign in', {
+        hint: 'give the flag to bridge and whoami, or write "tokenCommand" into config.json',
+      });
+    }
     const edges = await signInEdges(context, client, given);
     const result = await signIn(context, client, edges, given);
     if (result === 'no_oauth_wanted') return sayNoOAuth(context, client, given);

@@ -2,8 +2,9 @@ import { AppError } from '../../lib/errors.ts';
 import { isObject, type JsonObject } from '../../lib/json.ts';
 import { display, displayJson } from '../../lib/text.ts';
 import { callThroughBridge } from '../call-through-bridge.ts';
-import { clientOptions, setUpClient, tokenByHand } from '../client.ts';
+import { clientOptions, setUpClient } from '../client.ts';
 import type { Command } from '../command.ts';
+import { givenTokens } from '../given-token.ts';
 import { jsonOption } from '../settings/common.ts';
 import { signInCommand } from '../sign-in-command.ts';
 import { lateSession, openEdges } from '../sign-in-edges.ts';
@@ -16,9 +17,7 @@ export const command: Command = {
   async run(context, given) {
     const client = await setUpClient(context, given);
     const edges = openEdges(context, client, keychainWaitMs);
-    const tokens = client.token
-      ? tokenByHand(client.token.value, client.token.from, client)
-      : lateSession(edges, client);
+    const tokens = client.token ? givenTokens(context, client.token, client) : lateSession(edges, client);
     const claims = await callThroughBridge(context, client, tokens).catch((error: unknown) => {
       throw withNextStep(error, client.server);
     });

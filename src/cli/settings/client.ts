@@ -34,6 +34,19 @@ export const remoteOptions = {
   }),
   ...trustOptions,
   token: secret({ variables: ['MCP_WHOAMI_TOKEN'], help: 'an access token given by hand' }),
+  tokenCommand: {
+    ...text({
+      flag: 'token-command',
+      value: 'CMD',
+      member: 'tokenCommand',
+      help: 'a command that prints an access token; words at white space, no shell',
+    }),
+    read(texts: readonly string[], from: string): string {
+      const command = texts.at(-1)?.trim() ?? '';
+      if (command !== '') return command;
+      throw new AppError('usage', `${from}: which command?`);
+    },
+  },
 };
 
 /** Signing in: how we present ourselves to the authorization server. */

@@ -1,3 +1,4 @@
+import { decodeJwt } from '../../lib/jwt-text.ts';
 import type { Log } from '../../lib/log.ts';
 import type { IssuerSettings } from '../../lib/settings.ts';
 import type { ProviderMetadata } from '../provider/discovery.ts';
@@ -8,7 +9,6 @@ import { noIntrospection, noWay, reasonFor } from './explain.ts';
 import { createIntrospectionVerifier } from './introspection.ts';
 import { createKeySet, type KeySet } from './jwks.ts';
 import { createJwtVerifier } from './jwt.ts';
-import { decodeJwt } from './jwt-text.ts';
 import { createQuestions } from './questions.ts';
 import { mayAskUserinfo, mayIntrospect, mayVerifyJwt } from './rules.ts';
 import { createUserinfo, createUserinfoVerifier } from './userinfo.ts';

@@ -1,5 +1,6 @@
 import type { Answer } from '../../lib/http.ts';
 import { type JsonObject, parseJsonObject, stringMember } from '../../lib/json.ts';
+import { decodeJwt } from '../../lib/jwt-text.ts';
 import type { Log } from '../../lib/log.ts';
 import type { ClaimRule, ClientCredentials } from '../../lib/settings.ts';
 import { display } from '../../lib/text.ts';
@@ -17,7 +18,6 @@ import {
   startProblem,
   typeProblem,
 } from './jwt-claims.ts';
-import { decodeJwt } from './jwt-text.ts';
 import { type Questions, type Send, unanswered } from './questions.ts';
 import { anotherSubject, keepAnswerMs, type Userinfo, unknownToken } from './userinfo.ts';
 import { rejected, type Verdict, type Verifier } from './verifier.ts';

@@ -1,6 +1,6 @@
 import { isObject, type JsonObject } from '../../lib/json.ts';
+import type { UnverifiedJwt } from '../../lib/jwt-text.ts';
 import { audiencesOf, type ExpectedAudience, isForUs } from './audience.ts';
-import type { UnverifiedJwt } from './jwt-text.ts';
 import type { Evidence } from './verifier.ts';
 
 /** How far the clocks of the issuer and of this machine may differ. Seconds. */

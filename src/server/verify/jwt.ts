@@ -1,9 +1,9 @@
 import { compactVerify, errors, type JWK } from 'jose';
 import type { JsonObject } from '../../lib/json.ts';
+import { decodeJwt } from '../../lib/jwt-text.ts';
 import type { ExpectedAudience } from './audience.ts';
 import { isAcceptedAlgorithm, type KeySet } from './jwks.ts';
 import { claimsProblem, evidenceOf } from './jwt-claims.ts';
-import { decodeJwt } from './jwt-text.ts';
 import { rejected, type Verifier } from './verifier.ts';
 
 /** The verdict saves the signature check only; expiry is checked at every use. Milliseconds. */

@@ -1,9 +1,9 @@
 import type { Answer } from '../../lib/http.ts';
 import { type JsonObject, parseJsonObject } from '../../lib/json.ts';
+import { decodeJwt } from '../../lib/jwt-text.ts';
 import type { KeySet } from './jwks.ts';
 import { isSignedBy } from './jwt.ts';
 import { admittedProblem } from './jwt-claims.ts';
-import { decodeJwt } from './jwt-text.ts';
 import { type Questions, unanswered } from './questions.ts';
 import { rejected, type Verdict, type Verifier } from './verifier.ts';
 

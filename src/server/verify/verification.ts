@@ -1,11 +1,11 @@
 import { AppError } from '../../lib/errors.ts';
 import type { HttpClient } from '../../lib/http.ts';
+import { decodeJwt } from '../../lib/jwt-text.ts';
 import type { Log } from '../../lib/log.ts';
 import type { IssuerSettings } from '../../lib/settings.ts';
 import { openProvider, type Provider } from '../provider/provider.ts';
 import { type Checked, createVerdictCache } from './cache.ts';
 import type { Observer } from './events.ts';
-import { decodeJwt } from './jwt-text.ts';
 import type { Ruling } from './policy.ts';
 import { rejected } from './verifier.ts';
 

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { publicAddress } from '../../../src/server/address.ts';
 import { credentialsOf } from '../../../src/server/bearer.ts';
 import { createRejections, networkOf } from '../../../src/server/rejections.ts';
-import { decodeJwt } from '../../../src/server/verify/jwt-text.ts';
+import { decodeJwt } from '../../../src/lib/jwt-text.ts';
 import { threat } from '../../support/threats.ts';
 import { defaults } from './support/world.ts';
 

@@ -1,4 +1,4 @@
-import { isObject, type JsonObject, nestsDeeperThan } from '../../lib/json.ts';
+import { isObject, type JsonObject, nestsDeeperThan } from './json.ts';
 
 /** A compact JWS taken apart, not verified: good for choosing how to verify it, and for nothing else. */
 export interface UnverifiedJwt {
