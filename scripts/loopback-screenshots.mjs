@@ -21,6 +21,13 @@ const outcomes = {
     name: 'Maximiliane-Alexandra von Hohenlohe-Schillingsfürst',
     server: 'https://mcp.a-very-long-host-name.example-corporation.com/tenants/12345678/mcp',
   },
+  'done-instead': {
+    signedIn: true,
+    name: 'Alice Liddell',
+    server: 'http://127.0.0.1:3001/sse',
+    profile: 'work',
+    instead: 'Bob Cratchit',
+  },
   'done-nameless': { signedIn: true, name: undefined, server: resource },
   failed: {
     signedIn: false,

@@ -1,3 +1,4 @@
+import { commandLine } from '../lib/command-line.ts';
 import { AppError } from '../lib/errors.ts';
 import type { SignInSettings } from '../lib/settings.ts';
 import { display } from '../lib/text.ts';
@@ -10,7 +11,6 @@ import { wishesOf } from './request.ts';
 import { forgotten, keep, type SignedIn, sayMove } from './steps.ts';
 import { askForDeviceCode, type DeviceCode, pollForTokens } from './tokens/device-grant.ts';
 import { settle } from './tokens/redeem.ts';
-import { loginCommand } from './tokens/token-store.ts';
 import { createDeadline, type Deadline } from './window/deadline.ts';
 import { openSignInWindow } from './window/window.ts';
 
@@ -91,11 +91,11 @@ async function walkThrough(
 
 function ranOut(settings: SignInSettings): AppError {
   const message = `nobody entered the code for ${settings.server.href} in time`;
-  return new AppError('sign_in_timeout', message, { hint: `run ${loginCommand(settings)} --device` });
+  return new AppError('sign_in_timeout', message, { hint: `run ${commandLine('login', settings)} --device` });
 }
 
 function noDeviceFlow(settings: SignInSettings, issuer: string): AppError {
   return new AppError('sign_in_failed', `${display(issuer)} offers no device flow`, {
-    hint: `run ${loginCommand(settings)} --no-browser: it prints an address to open on any machine`,
+    hint: `run ${commandLine('login', settings)} --no-browser: it prints an address to open on any machine`,
   });
 }

@@ -1,3 +1,4 @@
+import { commandLine } from '../lib/command-line.ts';
 import { AppError, asAppError } from '../lib/errors.ts';
 import type { SignInSettings } from '../lib/settings.ts';
 import { errorPageAdvice } from './advice.ts';
@@ -7,7 +8,6 @@ import type { SignInEdges } from './edges.ts';
 import { redirectUriOf } from './redirect/loopback.ts';
 import { type PastedRedirects, readPasted } from './redirect/pasted.ts';
 import { beginRequest, complete, donePageOf, failedPageOf, type SignedIn, type Walk } from './steps.ts';
-import { loginCommand } from './tokens/token-store.ts';
 import { createDeadline, type Deadline } from './window/deadline.ts';
 import { type Claim, openSignInWindow, signInMs } from './window/window.ts';
 
@@ -126,6 +126,6 @@ export function redirectUriToRegister({
 export function timedOut(settings: SignInSettings): AppError {
   const advice = errorPageAdvice(settings);
   return new AppError('sign_in_timeout', `nobody finished the sign-in to ${settings.server.href} in time`, {
-    hint: `run ${loginCommand(settings)}; if the browser showed an error, ${advice}`,
+    hint: `run ${commandLine('login', settings)}; if the browser showed an error, ${advice}`,
   });
 }

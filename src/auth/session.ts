@@ -1,5 +1,6 @@
 import { performance } from 'node:perf_hooks';
 import type { AccessTokens, Granted } from '../lib/access.ts';
+import { commandLine } from '../lib/command-line.ts';
 import { AppError, asAppError } from '../lib/errors.ts';
 import type { Secret } from '../lib/secret.ts';
 import type { SignInSettings } from '../lib/settings.ts';
@@ -11,7 +12,7 @@ import type { SignInEdges } from './edges.ts';
 import { refresh } from './tokens/refresh.ts';
 import { createStrikes } from './tokens/strikes.ts';
 import { isRenewable, marginOf, type TokenSet } from './tokens/token-set.ts';
-import { loginCommand, openTokenStore } from './tokens/token-store.ts';
+import { openTokenStore } from './tokens/token-store.ts';
 
 export interface Session extends AccessTokens {
   /** Tries once more to save what a full or locked store did not take. For the end of the process. */
@@ -46,7 +47,7 @@ export function createSession(edges: SignInEdges, settings: Settings): Session {
   let unsaved: { readonly set: TokenSet; readonly base: Secret } | undefined;
   let pauseUntil = 0;
 
-  const hint = `run ${loginCommand(settings)}`;
+  const hint = `run ${commandLine('login', settings)}`;
   const hold = (set: TokenSet, receivedHere?: number): Secret => {
     held = { set, receivedHere };
     return set.accessToken;
@@ -123,7 +124,7 @@ export function createSession(edges: SignInEdges, settings: Settings): Session {
       throw ended(set, 'has run out, and came without a refresh token', `${hint}; ${refreshTokenAdvice}`);
     }
     held = found;
-    const outcome = await refresh(reach, set, now);
+    const outcome = await refresh(reach, set, now, hint);
     if ('refused' in outcome) return buried(set, outcome.refused.error);
     await keep(outcome, set.accessToken);
     log.debug('the access token was renewed', { issuer: set.issuer });

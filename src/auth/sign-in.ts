@@ -1,4 +1,5 @@
 import type { SignIn, SignInAttempt } from '../lib/access.ts';
+import { commandLine } from '../lib/command-line.ts';
 import { AppError } from '../lib/errors.ts';
 import type { SignInSettings } from '../lib/settings.ts';
 import { createReach, type Reach } from './discovery/reach.ts';
@@ -8,7 +9,7 @@ import { timedOut } from './login.ts';
 import { openLoopback } from './redirect/loopback.ts';
 import type { AuthorizationRequest } from './request.ts';
 import { beginRequest, type Waiting } from './steps.ts';
-import { loginCommand, openTokenStore } from './tokens/token-store.ts';
+import { openTokenStore } from './tokens/token-store.ts';
 import { createDeadline } from './window/deadline.ts';
 import { followAttempt } from './window/follow.ts';
 import { leadAttempt } from './window/lead.ts';
@@ -120,14 +121,14 @@ export function createSignIn(edges: SignInEdges, settings: SignInSettings): Sign
   function justCancelled(until: number): AppError {
     const seconds = Math.ceil((until - edges.now()) / 1000);
     return new AppError('sign_in_denied', `the sign-in to ${settings.server.href} was just cancelled`, {
-      hint: `try again in ${seconds} s, or run ${loginCommand(settings)}`,
+      hint: `try again in ${seconds} s, or run ${commandLine('login', settings)}`,
     });
   }
 
   function cameToNothing(): AppError {
     const message = `the sign-in to ${settings.server.href} in another window came to nothing`;
     return new AppError('sign_in_failed', message, {
-      hint: `try again, or run ${loginCommand(settings)}`,
+      hint: `try again, or run ${commandLine('login', settings)}`,
     });
   }
 

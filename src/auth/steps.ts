@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { commandLine } from '../lib/command-line.ts';
 import { AppError, asAppError } from '../lib/errors.ts';
 import type { SignInSettings } from '../lib/settings.ts';
 import { display } from '../lib/text.ts';
@@ -25,6 +26,8 @@ export interface SignedIn {
   readonly issuer: string;
   readonly subject: string | undefined;
   readonly name: string | undefined;
+  /** Who was signed in there under this profile until now, when that was somebody else. */
+  readonly instead?: string | undefined;
   readonly scopes: readonly string[];
   /** Milliseconds since the epoch. */
   readonly expiresAt: number | undefined;
@@ -161,7 +164,7 @@ async function conclude(
   request: AuthorizationRequest,
   redirect: URLSearchParams,
 ): Promise<SignedIn | 'client_forgotten'> {
-  const redeemed = await redeem(reach, request, redirect, edges.now);
+  const redeemed = await redeem(reach, request, redirect, edges.now, `run ${commandLine('login', settings)}`);
   if (redeemed === 'client_forgotten') {
     await openRegistrations(edges).remove(request.server.issuer, request.client.id);
     return redeemed;
@@ -176,11 +179,22 @@ export async function keep(
   { set, identity }: Redeemed,
 ): Promise<SignedIn> {
   const store = openTokenStore(edges, settings);
+  const before = await edges.index.get(store.key);
   await store.alone(() => store.save(set, identity));
   if (!set.refreshToken && set.lifetimeMs !== undefined) {
     edges.log.info('the provider gave no refresh token', { hint: refreshTokenAdvice });
   }
-  return signedInBy(edges, settings, { set, identity });
+  const signedIn = signedInBy(edges, settings, { set, identity });
+  const known =
+    before?.issuer === set.issuer && before.subject !== undefined && identity.subject !== undefined;
+  if (!known || before.subject === identity.subject) return signedIn;
+  const instead = before.name ?? before.subject;
+  edges.log.warn('you are signed in as another account than before', {
+    before: instead,
+    now: identity.name ?? identity.subject,
+    hint: 'to keep both, give one a profile of its own: --profile NAME',
+  });
+  return { ...signedIn, instead };
 }
 
 /** What a sign-in came to, from what was kept of it. */
@@ -208,8 +222,9 @@ export const forgotten = (issuer: string) =>
     hint: 'register a native client there, and give its id with --client-id',
   });
 
-export function donePageOf({ name, subject, server }: SignedIn): Outcome {
-  return { signedIn: true, name: name ?? subject, server };
+export function donePageOf({ name, subject, server, profile, instead }: SignedIn): Outcome {
+  const account = { profile: profile === 'default' ? undefined : profile, instead };
+  return { signedIn: true, name: name ?? subject, server, ...account };
 }
 
 export function failedPageOf(error: unknown): Outcome {

@@ -132,7 +132,7 @@ export function createSignInDesk(options: SignInDeskOptions): SignInDesk {
     const widenedAt = scope === undefined ? undefined : widened.get(scope);
     if (widenedAt !== undefined && now() - widenedAt < rememberMs) {
       // What was sent before that sign-in may do now.
-      return call.sentAt < widenedAt ? undefined : failureLine(call.id, call.method, inVain(server, cause));
+      return call.sentAt < widenedAt ? undefined : failureLine(call.id, call.method, inVain(hint, cause));
     }
     const stopProgress = keepInformed(call);
     try {
@@ -198,9 +198,9 @@ function withHint(error: AppError, hint: string): AppError {
 }
 
 /** A person has signed in for these scopes, and the server is not content. */
-function inVain(server: URL, { message, scope }: AppError): AppError {
+function inVain(hint: string, { message, scope }: AppError): AppError {
   return new AppError('insufficient_scope', `${message}, also after a sign-in that asked for it`, {
-    hint: `another account may have it (mcp-whoami login ${server.href} --switch-account), else ask who runs the server`,
+    hint: `another account may have it (${hint} --switch-account), else ask who runs the server`,
     scope,
   });
 }

@@ -1,11 +1,11 @@
 import { PassThrough } from 'node:stream';
 import type { AccessTokens } from '../lib/access.ts';
+import { commandLine } from '../lib/command-line.ts';
 import type { JsonObject } from '../lib/json.ts';
 import { silentLog } from '../lib/log.ts';
 import { claimsOf, errorOf } from './claims.ts';
 import type { Client } from './client.ts';
 import type { Context } from './context.ts';
-import { signInCommand } from './sign-in-command.ts';
 
 /**
  * One call of the `whoami` tool by the official SDK's client, through the very bridge that clients start, in
@@ -32,7 +32,7 @@ export async function callThroughBridge(
     remote: client.remote,
     tokens,
     signIn: undefined,
-    signInHint: signInCommand(client.server, client.profile),
+    signInHint: commandLine('login', client),
     catalogue: openCatalogue(context.configDir, client.server, client.profile),
     http: client.http,
     // Its lines are for a client that waits; here the one error at the end says it all.

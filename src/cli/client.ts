@@ -92,6 +92,7 @@ export async function setUpClient(context: Context, given: Given, wants: ClientW
     http,
     remote: Object.freeze({
       server,
+      profile,
       transport: values.transport ?? 'auto',
       headers,
       timeoutMs: values.timeout ?? 300_000,

@@ -1,8 +1,8 @@
 import type { AccessTokens } from '../lib/access.ts';
+import { commandLine } from '../lib/command-line.ts';
 import { AppError } from '../lib/errors.ts';
 import type { Secret } from '../lib/secret.ts';
 import type { Context } from './context.ts';
-import { signInCommand } from './sign-in-command.ts';
 import { tokensFromCommand } from './token-command.ts';
 
 /** An access token that nobody signs in for: as it is, or from a command. `from`: the setting's name. */
@@ -32,7 +32,7 @@ function tokenByHand(
     insufficient: async () => ({ replaced: false, scopes: [] }),
     renew: async () => {
       throw new AppError('token_rejected', `${server.href} refused the access token in ${from}`, {
-        hint: `put a fresh token into ${from}, or unset it and run ${signInCommand(server, profile)}`,
+        hint: `put a fresh token into ${from}, or unset it and run ${commandLine('login', { server, profile })}`,
       });
     },
   };

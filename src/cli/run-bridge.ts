@@ -1,9 +1,9 @@
+import { commandLine } from '../lib/command-line.ts';
 import { setUpClient } from './client.ts';
 import type { Context, ExitCode } from './context.ts';
 import { givenTokens } from './given-token.ts';
 import { loginOption } from './settings/client.ts';
 import type { Given } from './settings/resolve.ts';
-import { signInCommand } from './sign-in-command.ts';
 import { lateSession, lateSignIn, openEdges } from './sign-in-edges.ts';
 
 /** How long the bridge waits for the keychain: a client is waiting too. Milliseconds. */
@@ -37,7 +37,7 @@ export async function runBridge(context: Context, given: Given, server?: URL): P
     remote,
     tokens,
     signIn,
-    signInHint: signInCommand(client.server, client.profile),
+    signInHint: commandLine('login', client),
     catalogue: openCatalogue(context.configDir, client.server, client.profile),
     http: client.http,
     log,

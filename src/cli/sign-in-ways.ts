@@ -1,9 +1,9 @@
 import type { SignedIn, SignInEdges } from '../auth/login.ts';
+import { commandLine } from '../lib/command-line.ts';
 import { noBrowserReason } from '../lib/desktop.ts';
 import { isLoopbackHost } from '../lib/url.ts';
 import type { Client } from './client.ts';
 import type { Context } from './context.ts';
-import { signInCommand } from './sign-in-command.ts';
 import { readPastes } from './terminal/pastes.ts';
 import { qrCode } from './terminal/qr-code.ts';
 import { type Spinner, startSpinner } from './terminal/spinner.ts';
@@ -74,7 +74,7 @@ function sayNoBrowser(
 ): void {
   context.say(`No browser is opened here: ${reason}.`);
   if (!offersDevice) return;
-  context.say(`By a short code it goes, too: ${signInCommand(server, profile)} --device`);
+  context.say(`By a short code it goes, too: ${commandLine('login', { server, profile })} --device`);
 }
 
 /** Signs a person in by a code that they type into any browser. Throws what `loginWithDevice` throws. */

@@ -51,6 +51,30 @@ export function describe(entry: IndexEntry, now: number): string[] {
   ];
 }
 
+/** Several sign-ins in short: by server, the default one first, an account a line. */
+export function overview(entries: readonly IndexEntry[], now: number, defaultServer?: string): string[] {
+  const first = (server: string) => (server === defaultServer ? 0 : 1);
+  const servers = [...new Set(entries.map(({ server }) => server))].sort(
+    (a, b) => first(a) - first(b) || a.localeCompare(b),
+  );
+  const width = (texts: readonly string[]) => Math.max(...texts.map((text) => text.length));
+  const [profiles, people] = [width(entries.map(({ profile }) => profile)), width(entries.map(who))];
+  return servers.flatMap((server, i) => [
+    ...(i > 0 ? [''] : []),
+    `${server}${server === defaultServer ? '  (default server)' : ''}`,
+    ...entries
+      .filter((entry) => entry.server === server)
+      .sort((a, b) => byProfile(a.profile, b.profile))
+      .map((entry) => {
+        const state = isSignedIn(entry, now) ? lifetime(entry, now) : 'signed out';
+        return `  ${entry.profile.padEnd(profiles)}  ${who(entry).padEnd(people)}  ${state}`;
+      }),
+  ]);
+}
+
+const byProfile = (a: string, b: string) =>
+  Number(b === 'default') - Number(a === 'default') || a.localeCompare(b);
+
 function who(entry: IndexEntry): string {
   if (entry.asClient)
     return `the client ${display(entry.clientId, 120)} itself (client credentials, no person)`;

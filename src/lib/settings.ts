@@ -11,6 +11,8 @@ export type RemoteTransport = 'auto' | 'http' | 'sse';
 export interface RemoteSettings {
   /** The MCP endpoint, as the user gave it. */
   readonly server: URL;
+  /** Whose sign-in it is, for the line to type. Default: `default`. */
+  readonly profile?: string;
   readonly transport: RemoteTransport;
   /** Further request headers (`--header`), never `authorization`. Lower-case names. */
   readonly headers: Readonly<Record<string, string>>;

@@ -133,7 +133,7 @@ describe('a request to the loopback address that is not the redirect never ends 
     expect(await answer.text()).not.toMatch(/you are signed in|signed in as/i);
     const { code, stderr } = await login.finished;
     expect(code).toBe(1);
-    expect(stderr).toMatch(/mcp-whoami login/);
+    expect(stderr).toContain(`run mcp-whoami login ${serving.sse}`);
   });
 });
 

@@ -158,6 +158,15 @@ describe('exit codes of what cannot be done', () => {
   test('login --print-redirect-uri says what to register, and does nothing', async () => {
     const { code, stdout } = await run(['login', nowhere, '--print-redirect-uri', '--redirect-port', '8765']);
     expect({ code, stdout }).toEqual({ code: 0, stdout: 'http://127.0.0.1:8765/callback\n' });
+    const json = await run([
+      'login',
+      nowhere,
+      '--print-redirect-uri',
+      '--redirect-host',
+      'localhost',
+      '--json',
+    ]);
+    expect(JSON.parse(json.stdout)).toEqual({ redirectUri: 'http://localhost/callback' });
   });
   test('use sets the default server', async () => {
     expect((await run(['use', 'http://127.0.0.1:9/mcp'])).code).toBe(0);

@@ -1,3 +1,4 @@
+import { commandLine } from '../../lib/command-line.ts';
 import { AppError } from '../../lib/errors.ts';
 import type { Secret } from '../../lib/secret.ts';
 import type { SignInSettings } from '../../lib/settings.ts';
@@ -60,13 +61,15 @@ async function refuseOtherIssuer(
   const own = edges.vault.kind === 'memory' ? await openTokenStore(edges, settings).load() : undefined;
   const used = [
     ...(await edges.index.list()),
-    ...(own ? [{ clientId: own.client.id, issuer: own.issuer, server: server.href }] : []),
+    ...(own
+      ? [{ clientId: own.client.id, issuer: own.issuer, server: server.href, profile: settings.profile }]
+      : []),
   ];
   const other = used.find((entry) => entry.clientId === clientId && entry.issuer !== issuer);
   if (!other) return;
   throw new AppError(
     'metadata_invalid',
     `the ${what} of client ${display(clientId, 80)} belongs to ${display(other.issuer)}, not to ${display(issuer)}`,
-    { hint: `if ${other.server} has moved, run mcp-whoami logout ${other.server} first` },
+    { hint: `if ${other.server} has moved, run ${commandLine('logout', other)} first` },
   );
 }

@@ -1,13 +1,10 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { listenOnLoopback, type RedirectHost } from './listen.ts';
-import { donePage, failedPage, notHerePage, type Page } from './pages.ts';
+import { donePage, failedPage, notHerePage, type Outcome, type Page } from './pages.ts';
 import { answersState } from './redirect.ts';
 
-/** What the page at the end says. */
-export type Outcome =
-  | { readonly signedIn: true; readonly name: string | undefined; readonly server: string }
-  | { readonly signedIn: false; readonly message: string; readonly hint: string | undefined };
+export type { Outcome } from './pages.ts';
 
 /** The listener of one redirect (RFC 8252 7.3). */
 export interface Loopback {

@@ -33,6 +33,7 @@ dl, .next {
 }
 .person { display: flex; align-items: center; gap: 14px; }
 .person > div { min-width: 0; }
+.row + .row { margin-top: 10px; }
 .person + .row { margin-top: 14px; padding-top: 14px; border-top: 1px solid var(--line); }
 .avatar {
   flex: none; width: 42px; height: 42px; border-radius: 50%; display: grid; place-items: center; color: #fff;

@@ -10,8 +10,27 @@ export interface Page {
   send(response: ServerResponse, headOnly?: boolean): void;
 }
 
+/** What the page at the end says. */
+export type Outcome = DoneOutcome | FailedOutcome;
+
+interface DoneOutcome {
+  readonly signedIn: true;
+  readonly name: string | undefined;
+  readonly server: string;
+  /** When it is not the default one. */
+  readonly profile?: string | undefined;
+  /** Who was signed in until now. */
+  readonly instead?: string | undefined;
+}
+
+interface FailedOutcome {
+  readonly signedIn: false;
+  readonly message: string;
+  readonly hint: string | undefined;
+}
+
 /** Shown after the tokens were received and kept, never before. */
-export function donePage({ name, server }: { name: string | undefined; server: string }): Page {
+export function donePage({ name, server, profile, instead }: Omit<DoneOutcome, 'signedIn'>): Page {
   const who = name === undefined ? undefined : display(name, 80);
   const person = who
     ? `<div class="person"><span class="avatar" aria-hidden="true">${escapeHtml(initials(who))}</span>
@@ -21,13 +40,16 @@ export function donePage({ name, server }: { name: string | undefined; server: s
     tone: 'good',
     mark: '<path d="M5 12.5l4.6 4.6L19 7.5"/>',
     body: `<dl>${person}
-      <div class="row"><dt>Server</dt><dd>${escapeHtml(display(server, 200))}</dd></div></dl>
+      ${row('Instead of', instead)}${row('Server', server)}${row('Profile', profile)}</dl>
       <p class="end">You can close this window and go back to where you came from.</p>`,
   });
 }
 
+const row = (what: string, value: string | undefined) =>
+  value ? `<div class="row"><dt>${what}</dt><dd>${escapeHtml(display(value, 200))}</dd></div>` : '';
+
 /** Shown when the sign-in came to nothing: what happened, and what to do. */
-export function failedPage({ message, hint }: { message: string; hint: string | undefined }): Page {
+export function failedPage({ message, hint }: Omit<FailedOutcome, 'signedIn'>): Page {
   const next = hint ? `<div class="next"><h2>What to do</h2><p>${sentence(hint)}</p></div>` : '';
   return page(200, 'You are not signed in', {
     tone: 'bad',

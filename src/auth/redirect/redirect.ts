@@ -20,15 +20,19 @@ export function answersState(parameters: URLSearchParams, state: string): boolea
  * Judges an authorization response that carries our state. Returns when it may be redeemed.
  *
  * `iss` is compared byte for byte whenever it is there, and must be there when it was announced (RFC 9207 2.4);
- * on a mismatch nothing of the response is shown. Throws AppError `sign_in_failed`, `sign_in_denied`,
- * `invalid_target`.
+ * on a mismatch nothing of the response is shown. In: `again`, how to begin anew. Throws AppError `sign_in_failed`,
+ * `sign_in_denied`, `invalid_target`.
  */
-export function judgeRedirect(parameters: URLSearchParams, request: AuthorizationRequest): void {
+export function judgeRedirect(
+  parameters: URLSearchParams,
+  request: AuthorizationRequest,
+  again: string,
+): void {
   const { issuer, authorization_response_iss_parameter_supported: announced } = request.server;
   const named = parameters.get('iss');
   if (named === null ? announced : named !== issuer) {
     throw new AppError('sign_in_failed', `the answer does not come from ${display(issuer)}: it is refused`, {
-      hint: 'run mcp-whoami login again; if it happens again, do not trust the server and tell its operator',
+      hint: `${again}; if it happens again, do not trust the server and tell its operator`,
     });
   }
   const error = parameters.get('error');
@@ -41,6 +45,7 @@ export function refusedBy(
   error: string,
   description: string | null | undefined,
   resource: string | undefined,
+  again = 'sign in again',
 ): AppError {
   const who = display(issuer);
   const said = description ? `: ${display(description)}` : '';
@@ -74,7 +79,7 @@ export function refusedBy(
       });
     case 'invalid_grant':
       return new AppError('sign_in_failed', `${who} does not accept the code of this sign-in${said}`, {
-        hint: 'it was late, or not meant for us: run mcp-whoami login again',
+        hint: `it was late, or not meant for us: ${again}`,
       });
     case 'temporarily_unavailable':
     case 'server_error':

@@ -14,21 +14,23 @@ export interface Redeemed {
 /**
  * Redeems an authorization response: checks it against its request, then exchanges the code for tokens.
  *
- * Out: `client_forgotten` when the issuer no longer knows the client that we registered there. Throws AppError
- * `sign_in_denied`, `sign_in_failed`, `invalid_target`, `issuer_unreachable`.
+ * In: `again`, how to begin anew. Out: `client_forgotten` when the issuer no longer knows the client that we
+ * registered there. Throws AppError `sign_in_denied`, `sign_in_failed`, `invalid_target`, `issuer_unreachable`.
  */
 export async function redeem(
   reach: Reach,
   request: AuthorizationRequest,
   parameters: URLSearchParams,
   now: () => number,
+  again: string,
 ): Promise<Redeemed | 'client_forgotten'> {
-  judgeRedirect(parameters, request);
+  judgeRedirect(parameters, request, again);
   const result = await exchange(reach, request, parameters);
   if ('refused' in result) {
     const { error, status, description } = result.refused;
     if (error === 'invalid_client' && request.client.dynamic) return 'client_forgotten';
-    throw refusedBy(request.server.issuer, error ?? `status ${status}`, description, request.resource);
+    const { server, resource } = request;
+    throw refusedBy(server.issuer, error ?? `status ${status}`, description, resource, again);
   }
   return settle(reach, request, result.granted, now());
 }

@@ -20,20 +20,21 @@ export function rememberedServer(set: TokenSet): AuthorizationServer {
  * One renewal: a refresh (RFC 6749 6), or a new token for the client itself (4.4). What the answer leaves out stays
  * as it was: refresh token, scope.
  *
- * Out: `refused` when the issuer will never renew this set again. Throws AppError `issuer_unreachable` (try
+ * In: `again`, what to do when it stays so. Out: `refused` when the issuer will never renew this set again. Throws AppError `issuer_unreachable` (try
  * again later), `invalid_target`, `remote_error` (a refusal that is about the request, not about the token).
  */
 export async function refresh(
   reach: Reach,
   set: TokenSet,
   now: () => number,
+  again: string,
 ): Promise<TokenSet | { readonly refused: Refusal }> {
   const { client, clientGrant, resource } = set;
   const asking = { reach, server: rememberedServer(set), client };
   const result = await (clientGrant ? askAsClient(asking, resource, clientGrant) : askAgain(asking, set));
   if ('refused' in result) {
     if (isFinal(result.refused)) return result;
-    throw unfinished(set, result.refused);
+    throw unfinished(set, result.refused, again);
   }
   const { granted } = result;
   return {
@@ -65,7 +66,11 @@ function isFinal({ error, status }: Refusal): boolean {
   return ['invalid_grant', 'invalid_client', 'unauthorized_client'].includes(error);
 }
 
-function unfinished({ issuer, resource }: TokenSet, { error, status, description }: Refusal): AppError {
+function unfinished(
+  { issuer, resource }: TokenSet,
+  { error, status, description }: Refusal,
+  again: string,
+): AppError {
   const said = description ? `: ${description}` : '';
   const what = `${display(issuer)} did not renew the access token (${display(error ?? `status ${status}`, 80)}${said})`;
   if (error === 'invalid_target') {
@@ -76,5 +81,5 @@ function unfinished({ issuer, resource }: TokenSet, { error, status, description
   const code = ['temporarily_unavailable', 'server_error', 'slow_down'].includes(error ?? '')
     ? 'issuer_unreachable'
     : 'remote_error';
-  return new AppError(code, what, { hint: 'try again later; if it stays so, run mcp-whoami login again' });
+  return new AppError(code, what, { hint: `try again later; if it stays so, ${again}` });
 }

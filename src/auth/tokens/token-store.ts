@@ -1,3 +1,4 @@
+import { commandLine } from '../../lib/command-line.ts';
 import { AppError } from '../../lib/errors.ts';
 import { entryKey } from '../../vault/key.ts';
 import type { SignInEdges } from '../edges.ts';
@@ -42,7 +43,7 @@ export function openTokenStore(
       const set = parseTokenSet(text);
       if (set) return set;
       throw new AppError('vault_failed', `what is kept for ${server.href} cannot be read`, {
-        hint: `sign in again: mcp-whoami login ${server.href}`,
+        hint: `sign in again: ${commandLine('login', { server, profile })}`,
       });
     },
     async save(set, identity) {
@@ -79,9 +80,4 @@ export function openTokenStore(
       }
     },
   };
-}
-
-/** The line to type for this server and account. */
-export function loginCommand({ server, profile }: Whose): string {
-  return `mcp-whoami login ${server.href}${profile === 'default' ? '' : ` --profile ${profile}`}`;
 }

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { AccessTokens } from '../../lib/access.ts';
 import { bearerChallenge } from '../../lib/challenge.ts';
+import { commandLine } from '../../lib/command-line.ts';
 import { AppError, asAppError } from '../../lib/errors.ts';
 import { type HttpClient, type RequestOptions, readAll } from '../../lib/http.ts';
 import type { Secret } from '../../lib/secret.ts';
@@ -50,7 +51,7 @@ export function createExchange(
         if (status >= 200 && status < 300) return incoming;
         if (status === 401 && options.renew !== false) {
           incoming.destroy();
-          if (renewed) return refusedAgain(server);
+          if (renewed) return refusedAgain(remote);
           token = await tokens.renew(token);
           renewed = true;
           continue;
@@ -58,7 +59,7 @@ export function createExchange(
         const failure = await statusFailure(incoming, status, url, token);
         if (failure.error.code !== 'insufficient_scope' || !token) return failure;
         const granted = await tokens.insufficient(token);
-        if (widened || !granted.replaced) return wantsMore(server, failure, granted.scopes);
+        if (widened || !granted.replaced) return wantsMore(remote, failure, granted.scopes);
         token = await tokens.current();
         widened = true;
       }
@@ -97,7 +98,7 @@ export function createExchange(
     const timer = setTimeout(() => incoming.destroy(), errorBody.ms);
     const body = await readAll(incoming, errorBody.maxBytes, url).catch(() => '');
     clearTimeout(timer);
-    if (status === 403) return forbidden(server, incoming, body, token);
+    if (status === 403) return forbidden(remote, incoming, body, token);
     const wait =
       status === 429 || status === 503 ? retryAfterMs(incoming.headers['retry-after'], now()) : undefined;
     if (wait !== undefined)
@@ -127,33 +128,39 @@ function endlessRedirect(server: URL): Failure {
   };
 }
 
-function refusedAgain(server: URL): Failure {
-  const message = `${server.host} refuses the access token, a fresh one too`;
-  const hint = `the server may expect another audience or issuer: mcp-whoami login ${server.href}`;
+function refusedAgain(remote: RemoteSettings): Failure {
+  const message = `${remote.server.host} refuses the access token, a fresh one too`;
+  const hint = `the server may expect another audience or issuer: ${commandLine('login', remote)}`;
   return { reason: 'auth', error: new AppError('token_rejected', message, { hint }) };
 }
 
-function forbidden(server: URL, incoming: IncomingMessage, body: string, token: Secret | undefined): Failure {
+function forbidden(
+  remote: RemoteSettings,
+  incoming: IncomingMessage,
+  body: string,
+  token: Secret | undefined,
+): Failure {
+  const { host } = remote.server;
   const challenge = bearerChallenge(incoming.headers['www-authenticate']);
   if (challenge?.error === 'insufficient_scope') {
     // Our own token, given back as a scope, would be shown.
     const echoed = token !== undefined && challenge.scope?.includes(token.reveal());
     const scope = echoed ? undefined : challenge.scope;
-    const message = `${server.host} wants more scopes for this${scope ? `: ${scope}` : ''}`;
+    const message = `${host} wants more scopes for this${scope ? `: ${scope}` : ''}`;
     const error = new AppError('insufficient_scope', message, { scope });
     return { reason: 'forbidden', error, status: 403, body };
   }
-  const error = new AppError('access_denied', `${server.host} does not let this account do that`, {
-    hint: `sign in with another account (mcp-whoami login ${server.href} --switch-account), or ask who runs the server`,
+  const error = new AppError('access_denied', `${host} does not let this account do that`, {
+    hint: `sign in with another account (${commandLine('login', remote)} --switch-account), or ask who runs the server`,
   });
   return { reason: 'forbidden', error, status: 403, body };
 }
 
 /** The line to type has to ask for what there is as well: a sign-in replaces the one before. */
-function wantsMore(server: URL, failure: Failure, granted: readonly string[]): Failure {
+function wantsMore(remote: RemoteSettings, failure: Failure, granted: readonly string[]): Failure {
   const { message, scope } = failure.error;
   const scopes = [...new Set([...granted, ...(scope?.split(' ') ?? [])])].join(' ');
-  const hint = `mcp-whoami login ${server.href}${scope ? ` --scope "${display(scopes, 500)}"` : ''}`;
+  const hint = `${commandLine('login', remote)}${scope ? ` --scope "${display(scopes, 500)}"` : ''}`;
   return { ...failure, error: new AppError('insufficient_scope', message, { hint, scope }) };
 }
 

@@ -43,7 +43,8 @@ export const command: Command = {
     const client = await setUpClient(context, given);
     if (given.flags.has('print-redirect-uri')) {
       const { redirectUriToRegister } = await import('../../auth/login.ts');
-      context.print(redirectUriToRegister(client.signIn));
+      const redirectUri = redirectUriToRegister(client.signIn);
+      context.print(given.flags.has('json') ? displayJson({ redirectUri }, 2) : redirectUri);
       return 0;
     }
     if (client.store === 'memory') {

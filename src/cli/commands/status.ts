@@ -1,11 +1,11 @@
+import { commandLine } from '../../lib/command-line.ts';
 import { describeNetworkError } from '../../lib/network-error.ts';
 import { displayJson } from '../../lib/text.ts';
 import { type Client, clientOptions, setUpClient } from '../client.ts';
 import type { Command } from '../command.ts';
 import type { Context } from '../context.ts';
 import { jsonOption } from '../settings/common.ts';
-import { signInCommand } from '../sign-in-command.ts';
-import { describe, isSignedIn, viewOf } from '../signed-in.ts';
+import { describe, isSignedIn, overview, viewOf } from '../signed-in.ts';
 
 const { profile, logLevel, help, version } = clientOptions;
 
@@ -36,13 +36,19 @@ export const command: Command = {
       context.print(displayJson({ servers }, 2));
     } else if (entries.length === 0) {
       context.print(one ? `${client.server.href}\n  signed out` : 'You are signed in nowhere.');
+    } else if (entries.length === 1) {
+      context.print(entries.flatMap((entry) => describe(entry, now)).join('\n'));
     } else {
-      context.print(entries.map((entry) => describe(entry, now).join('\n')).join('\n\n'));
+      context.print(overview(entries, now, client.config.defaultServer).join('\n'));
     }
     if (one) await sayIfDown(context, client);
-    if (anyone) return 0;
-    if (!given.flags.has('json')) context.say(`  → ${signInCommand(client.server, client.profile)}`);
-    return 3;
+    const out = entries.filter((entry) => !isSignedIn(entry, now));
+    if (!given.flags.has('json')) {
+      for (const account of entries.length > 0 ? out : [client]) {
+        context.say(`  → ${commandLine('login', account)}`);
+      }
+    }
+    return anyone ? 0 : 3;
   },
 };
 

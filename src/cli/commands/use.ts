@@ -1,3 +1,4 @@
+import { commandLine } from '../../lib/command-line.ts';
 import { AppError } from '../../lib/errors.ts';
 import { setUpClient } from '../client.ts';
 import type { Command } from '../command.ts';
@@ -11,7 +12,9 @@ export const command: Command = {
     const typed = given.positionals[0];
     if (!typed) throw new AppError('usage', 'which server? mcp-whoami use URL');
     const { server, config } = await setUpClient(context, given).catch((error: unknown) => {
-      throw signInFirst(error, typed);
+      const profile =
+        given.flags.get('profile')?.at(-1) ?? (context.environment.MCP_WHOAMI_PROFILE || undefined);
+      throw signInFirst(error, typed, profile);
     });
     await config.setDefaultServer(server.href);
     context.print(`The default server is now ${server.href}`);
@@ -20,10 +23,11 @@ export const command: Command = {
 };
 
 /** `--allow-http` is a flag of `login`, which remembers it for the server. */
-function signInFirst(error: unknown, typed: string): unknown {
+function signInFirst(error: unknown, typed: string, profile: string | undefined): unknown {
   if (!(error instanceof AppError) || !error.hint?.includes('--allow-http')) return error;
   const { origin } = new URL(typed);
+  const login = commandLine('login', { server: typed, profile });
   return new AppError(error.code, error.message, {
-    hint: `use https, or first sign in: mcp-whoami login ${typed} --allow-http ${origin}`,
+    hint: `use https, or first sign in: ${login} --allow-http ${origin}`,
   });
 }

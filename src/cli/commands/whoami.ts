@@ -1,3 +1,4 @@
+import { commandLine } from '../../lib/command-line.ts';
 import { AppError } from '../../lib/errors.ts';
 import { isObject, type JsonObject } from '../../lib/json.ts';
 import { display, displayJson } from '../../lib/text.ts';
@@ -6,7 +7,6 @@ import { clientOptions, setUpClient } from '../client.ts';
 import type { Command } from '../command.ts';
 import { givenTokens } from '../given-token.ts';
 import { jsonOption } from '../settings/common.ts';
-import { signInCommand } from '../sign-in-command.ts';
 import { lateSession, openEdges } from '../sign-in-edges.ts';
 import { keychainWaitMs } from './login.ts';
 
@@ -28,7 +28,7 @@ export const command: Command = {
         'not_signed_in',
         `${client.server.href} runs without authentication: it knows nobody`,
         {
-          hint: `start it without --no-auth, then ${signInCommand(client.server, client.profile)}`,
+          hint: `start it without --no-auth, then ${commandLine('login', client)}`,
         },
       );
     }
