@@ -63,7 +63,7 @@ test(
         const request = { server, resource: undefined } as unknown as AuthorizationRequest;
         let refusal: unknown;
         try {
-          judgeRedirect(read, request);
+          judgeRedirect(read, request, 'sign in again');
         } catch (error) {
           refusal = error;
         }
