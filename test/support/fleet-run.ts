@@ -11,7 +11,7 @@ export interface FleetRunOptions {
   readonly transport: 'sse' | 'http';
   /** How often a replica is ended and started again, each in its turn. */
   readonly rounds: number;
-  /** `kill`: by SIGKILL. `drain`: by SIGTERM, which lets it finish. */
+  /** `kill`: by SIGKILL. `drain`: by SIGTERM, which lets it finish; the balancer asks for readiness then. */
   readonly how: 'kill' | 'drain';
   /** In every `replicas`-th of these rounds Redis is killed too, and started again, empty. */
   readonly killRedis: boolean;
@@ -54,8 +54,14 @@ const longestAnswer = 120_000;
 export async function runFleet(options: FleetRunOptions): Promise<FleetFigures> {
   const { calls, replicas, bridges, transport, rounds, how, killRedis, say } = options;
   const ports = await Promise.all(Array.from({ length: replicas }, freePort));
-  const proxy = await startRoundRobin(() => ports);
-  const fleet = await startFleet({ replicas, ports, publicUrl: proxy.origin });
+  const proxy = await startRoundRobin({ ports, askReadiness: how === 'drain' });
+  const fleet = await startFleet({
+    replicas,
+    ports,
+    publicUrl: proxy.origin,
+    // The balancer is given time to see that it is not ready.
+    args: how === 'drain' ? ['--drain-delay', '1'] : [],
+  });
   const people: { readonly sub: string; readonly client: FaultClient }[] = [];
   try {
     const url = `${proxy.origin}/${transport === 'sse' ? 'sse' : 'mcp'}`;
@@ -65,7 +71,7 @@ export async function runFleet(options: FleetRunOptions): Promise<FleetFigures> 
       const env = { MCP_WHOAMI_TOKEN: await fleet.token(sub) };
       people.push({ sub, client: startFaultClient(url, { args, env }) });
     }
-    await Promise.all(people.map(({ client }) => client.greet()));
+    await Promise.all(people.map(({ client }) => meet(client)));
     return await callAndKill();
   } finally {
     await Promise.all(people.map(({ client }) => client.discard()));
@@ -149,6 +155,14 @@ export async function runFleet(options: FleetRunOptions): Promise<FleetFigures> 
       longest: at(1 - 1 / sorted.length),
     };
   }
+}
+
+/** Before anything breaks, the bridge knows the tool, and that it may run twice. */
+async function meet(client: FaultClient): Promise<void> {
+  await client.greet();
+  await until('the list of tools', 60_000, async () =>
+    (await client.request('tools/list')).line.includes('"whoami"'),
+  );
 }
 
 async function killStore({ redis }: Fleet): Promise<void> {

@@ -8,13 +8,36 @@ export interface RoundRobin {
   stop(): Promise<void>;
 }
 
-/** In: ports on 127.0.0.1. One that refuses the connection is passed over, as balancers do. */
-export async function startRoundRobin(ports: () => readonly number[]): Promise<RoundRobin> {
+export interface RoundRobinOptions {
+  /** On 127.0.0.1. One that refuses the connection is passed over, as balancers do. */
+  readonly ports: readonly number[];
+  /** Those that say at /readyz that they are not ready get nothing either. */
+  readonly askReadiness: boolean;
+}
+
+/** Time between two questions for readiness. Milliseconds. */
+const askEvery = 100;
+
+export async function startRoundRobin({ ports, askReadiness }: RoundRobinOptions): Promise<RoundRobin> {
   const agent = new Agent({ keepAlive: true, maxSockets: 1_024 });
+  const unready = new Set<number>();
+  const timer = askReadiness ? setInterval(() => ports.forEach(ask), askEvery) : undefined;
   let turn = 0;
 
+  function ask(port: number): void {
+    void fetch(`http://127.0.0.1:${port}/readyz`).then(
+      ({ ok }) => (ok ? unready.delete(port) : unready.add(port)),
+      () => unready.add(port),
+    );
+  }
+
+  function choose(): readonly number[] {
+    const ready = ports.filter((port) => !unready.has(port));
+    return ready.length > 0 ? ready : ports;
+  }
+
   function forward(req: IncomingMessage, res: ServerResponse, tries: number): void {
-    const all = ports();
+    const all = choose();
     const port = all[turn++ % all.length] ?? 0;
     const { method = '', url = '', headers } = req;
     const onward = request({ host: '127.0.0.1', port, method, path: url, headers, agent });
@@ -50,6 +73,7 @@ export async function startRoundRobin(ports: () => readonly number[]): Promise<R
     port,
     stop: () =>
       new Promise((resolve) => {
+        clearInterval(timer);
         agent.destroy();
         server.close(() => resolve());
         server.closeAllConnections();
