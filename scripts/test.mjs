@@ -82,6 +82,8 @@ function installSystemPackages() {
     'g++': '/usr/bin/g++',
     'redis-server': '/usr/bin/redis-server',
     nginx: '/usr/sbin/nginx',
+    caddy: '/usr/bin/caddy',
+    systemd: '/usr/bin/systemd-analyze',
     glewlwyd: '/usr/bin/glewlwyd',
     sqlite3: '/usr/bin/sqlite3',
   };
@@ -95,9 +97,10 @@ function installSystemPackages() {
     return;
   }
   const options = { env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } };
-  // Its package starts a service with a well-known password: the tests start their own, on loopback.
-  if (missing.includes('glewlwyd') && existsSync('/run/systemd/system')) {
-    run('keeping the glewlwyd service from starting', 'systemctl', ['mask', 'glewlwyd'], options);
+  // Their packages start services, one with a well-known password: the tests start their own, on loopback.
+  const services = ['glewlwyd', 'redis-server', 'nginx', 'caddy'].filter((name) => missing.includes(name));
+  if (services.length > 0 && existsSync('/run/systemd/system')) {
+    run(`keeping ${services.join(', ')} from starting`, 'systemctl', ['mask', ...services], options);
   }
   run(`installing ${missing.join(', ')}`, 'apt-get', ['update', '-qq'], options);
   run('', 'apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...missing], options);

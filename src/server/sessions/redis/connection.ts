@@ -9,7 +9,7 @@ const commandLimit = 500;
 const lateLimit = 3_000;
 const firstPause = 50;
 /** Everybody who can has connected again after this. */
-export const longestPause = 1_000;
+export const longestPause = 500;
 /** Commands that wait for their reply. */
 const maxWaiting = 20_000;
 

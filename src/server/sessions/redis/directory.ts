@@ -205,7 +205,7 @@ export function createDirectory(options: DirectoryOptions): Directory {
     async connected(first) {
       alive.clear();
       // Until all others have found it too, and have written again what it may have lost.
-      settleMs = first ? 0 : Math.max(livenessMs / 3, 3 * longestPause);
+      settleMs = first ? 0 : 4 * longestPause;
       settledAt = Number.POSITIVE_INFINITY;
       await beat();
     },
