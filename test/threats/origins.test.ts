@@ -66,6 +66,7 @@ describe('sign-in', () => {
       expect(code).toBe(1);
       expect(issuer.at('authorize')).toHaveLength(1);
       expect(page).toContain('You are not signed in');
+      expect(page).toContain('The answer does not come from');
       expect(evil.caught.filter(({ method }) => method !== 'GET')).toEqual([]);
       expect(evil.loot()).not.toMatch(/code=|code_verifier/);
     },

@@ -31,6 +31,13 @@ async function seenOf(edges: Process): Promise<{ text: string; code: string }> {
   return { text: [error.message, error.hint, page, ...edges.lines].join('\n'), code: error.code };
 }
 
+/** Our own judgement, before anything is sent: the OAuth library's would come later. */
+async function refusedAsForeign(login: Promise<unknown>): Promise<void> {
+  const { code, message } = await refusal(login);
+  expect(code).toBe('sign_in_failed');
+  expect(message).toMatch(/^the answer does not come from .*: it is refused$/);
+}
+
 describe('mix-up', () => {
   it.each([
     ['another issuer', (it: Record<string, string>) => ({ ...it, iss: 'https://evil.example' })],
@@ -39,14 +46,14 @@ describe('mix-up', () => {
     ['no issuer, though announced', ({ iss: _, ...it }: Record<string, string>) => it],
   ])(threat('C3', '%s in the response: the code is not redeemed'), async (_name, change) => {
     world.issuer.behaviour.authorize = (back) => change(back) as Record<string, string>;
-    expect((await refusal(world.login(world.process()))).code).toBe('sign_in_failed');
+    await refusedAsForeign(world.login(world.process()));
     expect(world.issuer.at('token')).toEqual([]);
   });
 
   it(threat('C3', 'a wrong issuer counts although none was announced'), async () => {
     world.issuer.behaviour.metadata = ({ authorization_response_iss_parameter_supported: _, ...it }) => it;
     world.issuer.behaviour.authorize = (back) => ({ ...back, iss: 'https://evil.example' });
-    expect((await refusal(world.login(world.process()))).code).toBe('sign_in_failed');
+    await refusedAsForeign(world.login(world.process()));
     expect(world.issuer.at('token')).toEqual([]);
   });
 
@@ -70,8 +77,7 @@ describe('mix-up', () => {
       }),
     );
     world.resource.behaviour.metadata = (it) => ({ ...it, authorization_servers: [`${liar.origin}/x`] });
-    const error = await refusal(world.login(world.process(), {}, { clientId: 'given' }));
-    expect(error.code).toBe('sign_in_failed');
+    await refusedAsForeign(world.login(world.process(), {}, { clientId: 'given' }));
     expect(world.issuer.at('authorize')).toHaveLength(1);
     expect(reached.filter((it) => it.includes('token'))).toEqual([]);
   });
