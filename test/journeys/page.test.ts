@@ -3,6 +3,7 @@ import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { hasChromium, openChromium } from '../support/browser.ts';
 import { type Serving, serve } from '../support/serve.ts';
+import { threat } from '../support/threats.ts';
 
 let browser: Browser;
 let serving: Serving;
@@ -39,30 +40,33 @@ async function open(
 const go = (page: Page) => page.getByRole('button', { name: 'Sign in and see who you are' });
 
 describe.skipIf(!hasChromium)('the page at /', () => {
-  test('a person signs in in the page and sees who they are; no token stays anywhere', async () => {
-    const { page, complaints } = await open(serving.origin);
-    const tokens: string[] = [];
-    page.on('response', async (response) => {
-      if (!response.url().endsWith('/token')) return;
-      tokens.push(((await response.json()) as { access_token: string }).access_token);
-    });
-    await go(page).click();
-    await page.getByRole('button', { name: /Alice/ }).click();
-    await page.getByRole('button', { name: 'Allow' }).click();
-    await page.getByText('You are Alice').waitFor();
-    expect(new URL(page.url()).search).toBe('');
-    const claims = await page.locator('#claims').innerText();
-    expect(claims).toContain('alice@example.com');
-    await go(page).and(page.locator(':enabled')).waitFor();
-    expect(tokens).toHaveLength(1);
-    const [token = ''] = tokens;
-    const kept = await page.evaluate<string>(
-      'JSON.stringify([document.documentElement.outerHTML, { ...sessionStorage }, { ...localStorage }, document.cookie])',
-    );
-    expect(kept).not.toContain(token);
-    expect(kept).not.toContain('verifier');
-    expect(complaints).toEqual([]);
-  });
+  test(
+    threat('R22', 'a person signs in in the page and sees who they are; no token stays anywhere'),
+    async () => {
+      const { page, complaints } = await open(serving.origin);
+      const tokens: string[] = [];
+      page.on('response', async (response) => {
+        if (!response.url().endsWith('/token')) return;
+        tokens.push(((await response.json()) as { access_token: string }).access_token);
+      });
+      await go(page).click();
+      await page.getByRole('button', { name: /Alice/ }).click();
+      await page.getByRole('button', { name: 'Allow' }).click();
+      await page.getByText('You are Alice').waitFor();
+      expect(new URL(page.url()).search).toBe('');
+      const claims = await page.locator('#claims').innerText();
+      expect(claims).toContain('alice@example.com');
+      await go(page).and(page.locator(':enabled')).waitFor();
+      expect(tokens).toHaveLength(1);
+      const [token = ''] = tokens;
+      const kept = await page.evaluate<string>(
+        'JSON.stringify([document.documentElement.outerHTML, { ...sessionStorage }, { ...localStorage }, document.cookie])',
+      );
+      expect(kept).not.toContain(token);
+      expect(kept).not.toContain('verifier');
+      expect(complaints).toEqual([]);
+    },
+  );
 
   test('a person who cancels is told so, and may start again', async () => {
     const { page } = await open(serving.origin);
@@ -80,14 +84,14 @@ describe.skipIf(!hasChromium)('the page at /', () => {
       /did not? begin|not the end of a sign-in/,
     ],
     ['markup in its parameters', 'error=%3Cimg%20src%3Dx%20onerror%3Dalert(1)%3E&state=x', /not the end/],
-  ])('%s does nothing', async (_, query, told) => {
+  ])(threat('R22', '%s does nothing'), async (_, query, told) => {
     const { page, complaints } = await open(`${serving.origin}/?${query}&x=`);
     await page.getByRole('alert').getByText(told).waitFor();
     expect(await page.locator('img').count()).toBe(0);
     expect(complaints).toEqual([]);
   });
 
-  test('an answer of another issuer is refused', async () => {
+  test(threat('R22', 'an answer of another issuer is refused'), async () => {
     const { page } = await open(serving.origin);
     await page.route('**/oidc/auth?**', (route) => {
       const asked = new URL(route.request().url()).searchParams;
@@ -150,17 +154,20 @@ describe.skipIf(!hasChromium)('the page at /', () => {
     });
   });
 
-  test('its policy: one script of ours, one style sheet, connections to us and the provider', async () => {
-    const answer = await fetch(serving.origin, { headers: { accept: 'text/html' } });
-    const policy = answer.headers.get('content-security-policy') ?? '';
-    expect(policy).toContain("default-src 'none'");
-    expect(policy).toContain("script-src 'self';");
-    expect(policy).toMatch(/connect-src 'self' http:\/\/127\.0\.0\.1:\d+;/);
-    expect(policy).toContain("frame-ancestors 'none'");
-    expect(policy).not.toContain('unsafe');
-    const html = await answer.text();
-    expect(html).not.toMatch(/<[^>]+ on\w+=|style="/);
-  });
+  test(
+    threat('R22', 'its policy: one script of ours, one style sheet, connections to us and the provider'),
+    async () => {
+      const answer = await fetch(serving.origin, { headers: { accept: 'text/html' } });
+      const policy = answer.headers.get('content-security-policy') ?? '';
+      expect(policy).toContain("default-src 'none'");
+      expect(policy).toContain("script-src 'self';");
+      expect(policy).toMatch(/connect-src 'self' http:\/\/127\.0\.0\.1:\d+;/);
+      expect(policy).toContain("frame-ancestors 'none'");
+      expect(policy).not.toContain('unsafe');
+      const html = await answer.text();
+      expect(html).not.toMatch(/<[^>]+ on\w+=|style="/);
+    },
+  );
 
   test('without authentication it says that it knows nobody', async () => {
     const open_ = await serve(['--no-auth']);

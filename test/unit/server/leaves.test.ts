@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { decodeJwt } from '../../../src/lib/jwt-text.ts';
 import { publicAddress } from '../../../src/server/address.ts';
 import { credentialsOf } from '../../../src/server/bearer.ts';
 import { createRejections, networkOf } from '../../../src/server/rejections.ts';
-import { decodeJwt } from '../../../src/lib/jwt-text.ts';
 import { threat } from '../../support/threats.ts';
 import { defaults } from './support/world.ts';
 
