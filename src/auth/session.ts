@@ -40,7 +40,6 @@ export function createSession(edges: SignInEdges, settings: Settings): Session {
   const { now, log, http } = edges;
   const monotonic = edges.monotonic ?? (() => performance.now());
   const store = openTokenStore(edges, settings);
-  const reach = createReach(http, settings);
   const strikes = createStrikes(monotonic, settings.server);
   let held: Held | undefined;
   let flight: Promise<Secret> | undefined;
@@ -124,7 +123,9 @@ export function createSession(edges: SignInEdges, settings: Settings): Session {
       throw ended(set, 'has run out, and came without a refresh token', `${hint}; ${refreshTokenAdvice}`);
     }
     held = found;
-    const outcome = await refresh(reach, set, now, hint);
+    // Its endpoint was checked when the person signed in: what allowed it then may not be told again now.
+    const allowHttp = [...settings.allowHttp, new URL(set.tokenEndpoint).origin];
+    const outcome = await refresh(createReach(http, { ...settings, allowHttp }), set, now, hint);
     if ('refused' in outcome) return buried(set, outcome.refused.error);
     await keep(outcome, set.accessToken);
     log.debug('the access token was renewed', { issuer: set.issuer });

@@ -7,6 +7,8 @@ export function describeNetworkError(error: unknown, url: URL): string {
   if (hasCode(error, 'ECONNREFUSED')) return `nothing listens at ${url.origin}`;
   if (hasCode(error, 'ENOTFOUND', 'EAI_AGAIN')) return `the name ${url.hostname} cannot be resolved`;
   if (hasCode(error, 'ECONNRESET', 'EPIPE')) return `${url.origin} closed the connection`;
+  if (hasNoIpv6(error, url))
+    return `${url.origin} cannot be reached: this machine has no way to IPv6 addresses`;
   if (hasCode(error, 'ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH')) return `${url.origin} does not answer`;
   const reason = display(reasonOf(error), 200);
   if (isCertificateRefusal(error)) return `the certificate of ${url.host} is not trusted (${reason})`;
@@ -36,6 +38,9 @@ export function networkHint(error: unknown, now: number = Date.now()): string | 
   if (isTlsRefusal(error)) return 'check the port and the URL, and that https is spoken there';
   return undefined;
 }
+
+const hasNoIpv6 = (error: unknown, { hostname }: URL) =>
+  hostname.startsWith('[') && hasCode(error, 'EADDRNOTAVAIL', 'EAFNOSUPPORT', 'ENETUNREACH');
 
 /** TLS came to nothing: nothing was sent, and another try would end the same way. */
 export function isTlsRefusal(error: unknown): boolean {

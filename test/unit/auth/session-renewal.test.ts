@@ -53,6 +53,23 @@ describe('renewal after a 401', () => {
     expect(world.issuer.refreshes()).toBe(1);
   });
 
+  it('an endpoint over plain http that was allowed at the sign-in needs no word about it again', async () => {
+    world.issuer.behaviour.metadata = (it) => ({
+      ...it,
+      token_endpoint: String(it.token_endpoint).replace('127.0.0.1', '0.0.0.0'),
+    });
+    const refused = await refusal(world.login(world.process()));
+    expect(refused).toMatchObject({ code: 'insecure_url', hint: expect.stringContaining('--allow-http') });
+    await world.login(
+      world.process(),
+      {},
+      { allowHttp: [world.issuer.origin.replace('127.0.0.1', '0.0.0.0')] },
+    );
+    const one = session();
+    const rejected = await one.current();
+    expect((await one.renew(rejected)).equals(rejected)).toBe(false);
+  });
+
   it('a token of which the server wants more scopes: what was granted, and whether it was replaced', async () => {
     const one = session();
     const narrow = await one.current();

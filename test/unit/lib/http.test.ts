@@ -80,6 +80,12 @@ test('an aborted read ends at once with the reason given', async () => {
   await expect(read).rejects.toThrow();
 });
 
+test('a machine without IPv6 is told so', () => {
+  const error = Object.assign(new Error('connect ENETUNREACH ::1'), { code: 'ENETUNREACH' });
+  expect(describeNetworkError(error, new URL('http://[::1]:3001/'))).toContain('no way to IPv6 addresses');
+  expect(describeNetworkError(error, new URL('http://a.example/'))).toBe('http://a.example does not answer');
+});
+
 test('a refused connection has a sentence', async () => {
   const url = new URL('http://127.0.0.1:1/');
   const error = await client.read(url).catch((e: unknown) => e);
