@@ -54,7 +54,7 @@ export async function grantToClient(
   const resource = resourceToAsk(settings, discovery);
   const result = await askAsClient({ reach, server, client }, resource, grant);
   if ('refused' in result) throw refusedClient(server, result.refused, resource);
-  const asked = { server, client, resource, scope: grant.scope };
+  const asked = { server, client: result.as, resource, scope: grant.scope };
   const tokens = tokenSetOf(asked, result.granted, edges.now());
   const set = { ...tokens, refreshToken: undefined, clientGrant: grant };
   const { subject = client.id } = identityIn(result.granted);

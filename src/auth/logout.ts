@@ -1,11 +1,12 @@
 import { asAppError } from '../lib/errors.ts';
 import type { Secret } from '../lib/secret.ts';
 import { display } from '../lib/text.ts';
-import { hasSecondWay } from './client/authentication.ts';
+import { otherWaysOf } from './client/authentication.ts';
+import type { Client } from './client/client.ts';
 import { createReach, type Reach } from './discovery/reach.ts';
 import type { SignInEdges } from './edges.ts';
 import { recordingFetch } from './tokens/fetch.ts';
-import { appErrorIn, configure, loadLibrary, without } from './tokens/oauth.ts';
+import { appErrorIn, configure, isUnknownClient, loadLibrary, without } from './tokens/oauth.ts';
 import { rememberedServer } from './tokens/refresh.ts';
 import type { TokenSet } from './tokens/token-set.ts';
 import { openTokenStore, type TokenStore, type Whose } from './tokens/token-store.ts';
@@ -68,27 +69,26 @@ async function revokeOne(
   reach: Reach,
   set: TokenSet,
   token: Secret,
-  again?: string,
+  [client = set.client, ...others]: readonly Client[] = [set.client, ...otherWaysOf(set.client)],
 ): Promise<string | undefined> {
-  const { client } = set;
   const hint = token === set.refreshToken ? 'refresh_token' : 'access_token';
   const server = rememberedServer(set);
   const recording = recordingFetch(reach, set.issuer);
   try {
     const library = await loadLibrary();
-    const configuration = configure(library, { reach, server, client }, recording, again);
+    const configuration = configure(library, { reach, server, client }, recording, set.revocationEndpoint);
     await library.tokenRevocation(configuration, token.reveal(), { token_type_hint: hint });
     return undefined;
-  } catch (error) {
-    const ours = appErrorIn(error);
+  } catch (thrown) {
+    const ours = appErrorIn(thrown);
     if (ours) return ours.message;
     const heard = recording.heard();
     const said = heard?.json?.error;
-    const unknown = heard?.status === 401 || said === 'invalid_client';
-    if (unknown && again === undefined && hasSecondWay(client)) {
-      return revokeOne(reach, set, token, set.revocationEndpoint);
+    const error = typeof said === 'string' ? said : undefined;
+    if (others.length > 0 && heard && isUnknownClient({ status: heard.status, error })) {
+      return revokeOne(reach, set, token, others);
     }
     const secrets = [token.reveal(), client.secret?.reveal() ?? ''];
-    return `it answered ${display(typeof said === 'string' ? without(said, secrets) : `status ${heard?.status}`, 80)}`;
+    return `it answered ${display(error !== undefined ? without(error, secrets) : `status ${heard?.status}`, 80)}`;
   }
 }

@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { exportJWK, generateKeyPair, type JWK } from 'jose';
-import type { ClientMetadata } from 'oidc-provider';
+import type { ClientAuthMethod, ClientMetadata } from 'oidc-provider';
 import { quietLibrary } from '../../src/idp/quiet.ts';
 import { silentLog } from '../../src/lib/log.ts';
 
@@ -9,7 +9,7 @@ import { silentLog } from '../../src/lib/log.ts';
 export interface Granted {
   readonly type: string;
   readonly client: string;
-  readonly method: string;
+  readonly method: ClientAuthMethod;
   readonly resource: unknown;
   readonly scope: unknown;
 }
@@ -18,6 +18,8 @@ export interface ConfidentialProvider {
   /** `http://127.0.0.1:PORT/oidc`. */
   readonly issuer: string;
   readonly grants: readonly Granted[];
+  /** Token requests refused so far. */
+  refusals(): number;
   /** Tokens revoked so far. */
   revocations(): number;
   close(): Promise<void>;
@@ -25,6 +27,8 @@ export interface ConfidentialProvider {
 
 export interface ConfidentialOptions {
   readonly clients: readonly ClientMetadata[];
+  /** How clients may prove themselves, as the metadata lists it. Default: in every way that we know. */
+  readonly methods?: readonly ClientAuthMethod[];
   /** Lifetime of access tokens, in seconds. Default: 600. */
   readonly accessSeconds?: number;
   /** Assertions must be meant for the endpoint that they are sent to, as some providers want it. */
@@ -32,6 +36,8 @@ export interface ConfidentialOptions {
   /** Access tokens can be looked up and revoked, in place of JWTs. */
   readonly opaque?: boolean;
 }
+
+const everyMethod = ['none', 'client_secret_basic', 'client_secret_post', 'private_key_jwt'] as const;
 
 /** A client that may do all that these tests ask for. */
 export const confidentialClient = (more: ClientMetadata): ClientMetadata => ({
@@ -62,7 +68,7 @@ export async function confidentialProvider(options: ConfidentialOptions): Promis
   const { privateKey } = await generateKeyPair('ES256', { extractable: true });
   const { accessSeconds = 600 } = options;
   const grants: Granted[] = [];
-  let revocations = 0;
+  let [revocations, refusals] = [0, 0];
 
   const provider = new Provider(issuer, {
     jwks: { keys: [{ ...(await exportJWK(privateKey)), kid: 'provider-1', alg: 'ES256', use: 'sig' }] },
@@ -74,7 +80,7 @@ export async function confidentialProvider(options: ConfidentialOptions): Promis
       accountId: id,
       claims: () => ({ sub: id, name: 'Dora', email: 'dora@example.com' }),
     }),
-    clientAuthMethods: ['none', 'client_secret_basic', 'client_secret_post', 'private_key_jwt'],
+    clientAuthMethods: [...(options.methods ?? everyMethod)],
     clientDefaults: { id_token_signed_response_alg: 'ES256' },
     enabledJWA: {
       idTokenSigningAlgValues: ['ES256'],
@@ -119,10 +125,13 @@ export async function confidentialProvider(options: ConfidentialOptions): Promis
     grants.push({
       type: String(params?.grant_type),
       client: client?.clientId ?? '',
-      method: client?.clientAuthMethod ?? '',
+      method: methodOf(ctx.headers.authorization, params ?? {}),
       resource: params?.resource,
       scope: params?.scope,
     });
+  });
+  provider.on('grant.error', () => {
+    refusals += 1;
   });
   const revoked = () => {
     revocations += 1;
@@ -158,6 +167,7 @@ export async function confidentialProvider(options: ConfidentialOptions): Promis
   return {
     issuer,
     grants,
+    refusals: () => refusals,
     revocations: () => revocations,
     close: async () => {
       endQuiet();
@@ -165,4 +175,11 @@ export async function confidentialProvider(options: ConfidentialOptions): Promis
       await new Promise((resolve) => http.close(resolve));
     },
   };
+}
+
+/** As it was sent: the provider takes a secret in either way from a client that is registered for one. */
+function methodOf(authorization: string | undefined, params: Record<string, unknown>): ClientAuthMethod {
+  if (authorization?.startsWith('Basic ')) return 'client_secret_basic';
+  if (params.client_assertion !== undefined) return 'private_key_jwt';
+  return params.client_secret === undefined ? 'none' : 'client_secret_post';
 }

@@ -10,6 +10,9 @@ export const clientAuthMethods = [
 ] as const;
 export type ClientAuthMethod = (typeof clientAuthMethods)[number];
 
+export const readings = ['raw', 'endpoint'] as const;
+export type Reading = (typeof readings)[number];
+
 /** A client's private key by its place: the key itself stays in its file. */
 export interface KeyReference {
   /** Absolute. */
@@ -25,6 +28,11 @@ export interface Client {
   readonly authMethod: ClientAuthMethod;
   /** With `private_key_jwt` alone. */
   readonly key?: KeyReference | undefined;
+  /**
+   * How the server turned out to read it: Basic without the encoding of RFC 6749 2.3.1, or an assertion for the
+   * endpoint that it is sent to. Undefined: as the standards have it.
+   */
+  readonly reading?: Reading | undefined;
   /** Registered dynamically: can be registered anew when the server forgot it. */
   readonly dynamic: boolean;
   /** Its registration says that it pushes its authorization requests (RFC 9126 6). */

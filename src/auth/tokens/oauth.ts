@@ -3,7 +3,7 @@ import { AppError, reasonOf } from '../../lib/errors.ts';
 import { isObject, type JsonObject, stringMember } from '../../lib/json.ts';
 import { Secret } from '../../lib/secret.ts';
 import { display } from '../../lib/text.ts';
-import { clientAuthentication, hasSecondWay } from '../client/authentication.ts';
+import { clientAuthentication, otherWaysOf } from '../client/authentication.ts';
 import type { Client } from '../client/client.ts';
 import type { AuthorizationServer } from '../discovery/issuer-metadata.ts';
 import { issuerDown, type Reach } from '../discovery/reach.ts';
@@ -39,7 +39,8 @@ export interface Refusal {
   readonly description: string | undefined;
 }
 
-export type Answered<T> = { readonly granted: T } | { readonly refused: Refusal };
+/** `as`: the client in the way in which it got through. */
+export type Answered<T> = { readonly granted: T; readonly as: Client } | { readonly refused: Refusal };
 export type GrantResult = Answered<Grant>;
 
 type Request<T> = (
@@ -83,25 +84,31 @@ export async function askIssuer<T>(
   needed: keyof typeof endpoints,
   send: Request<T>,
 ): Promise<Answered<T>> {
-  const result = await ask(asking, needed, undefined, send);
-  if (!('refused' in result) || !hasSecondWay(asking.client)) return result;
-  const { status, error } = result.refused;
-  if (status !== 401 && error !== 'invalid_client') return result;
-  return ask(asking, needed, asking.server[endpoints[needed].member], send);
+  let result = await ask(asking, needed, send);
+  for (const client of otherWaysOf(asking.client)) {
+    if (!('refused' in result) || !isUnknownClient(result.refused)) break;
+    result = await ask({ ...asking, client }, needed, send);
+  }
+  return result;
+}
+
+/** Whether the client was refused, and not what it asked for (RFC 6749 5.2; GitHub has a code of its own). */
+export function isUnknownClient({ status, error }: Pick<Refusal, 'status' | 'error'>): boolean {
+  return status === 401 || error === 'invalid_client' || error === 'incorrect_client_credentials';
 }
 
 async function ask<T>(
   asking: Asking,
   needed: keyof typeof endpoints,
-  again: string | undefined,
   send: Request<T>,
 ): Promise<Answered<T>> {
   const library = await loadLibrary();
   const recording = recordingFetch(asking.reach, asking.server.issuer);
   const { issuer } = asking.server;
   try {
-    const configuration = configure(library, asking, recording, again);
-    return { granted: await send(library, configuration, recording) };
+    const endpoint = asking.server[endpoints[needed].member];
+    const configuration = configure(library, asking, recording, endpoint);
+    return { granted: await send(library, configuration, recording), as: asking.client };
   } catch (error) {
     const ours = appErrorIn(error);
     if (ours) throw ours;
@@ -141,9 +148,9 @@ export function configure(
   library: typeof Library,
   { reach, server, client }: Omit<Asking, 'secrets'>,
   recording: RecordingFetch = recordingFetch(reach, server.issuer),
-  again?: string,
+  endpoint?: string,
 ): Library.Configuration {
-  const auth = clientAuthentication(library, client, again);
+  const auth = clientAuthentication(library, client, endpoint);
   const configuration = new library.Configuration({ ...server }, client.id, {}, auth);
   configuration[library.customFetch] = recording.fetch as Library.CustomFetch;
   // Every URL has passed `secureUrl` already: plain http is left for loopback and what the user named.

@@ -32,7 +32,7 @@ export async function redeem(
     const { server, resource } = request;
     throw refusedBy(server.issuer, error ?? `status ${status}`, description, resource, again);
   }
-  return settle(reach, request, result.granted, now());
+  return settle(reach, { ...request, client: result.as }, result.granted, now());
 }
 
 /** What was granted, as it is kept, and who it is. */

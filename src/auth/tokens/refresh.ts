@@ -39,6 +39,7 @@ export async function refresh(
   const { granted } = result;
   return {
     ...set,
+    client: result.as,
     accessToken: granted.accessToken,
     refreshToken: clientGrant ? undefined : (granted.refreshToken ?? set.refreshToken),
     scope: granted.scope ?? set.scope,

@@ -1,7 +1,7 @@
 import { isObject, type JsonObject, parseJsonObject, stringMember } from '../../lib/json.ts';
 import { Secret } from '../../lib/secret.ts';
 import type { Client, ClientAuthMethod, KeyReference } from '../client/client.ts';
-import { clientAuthMethods } from '../client/client.ts';
+import { clientAuthMethods, readings } from '../client/client.ts';
 import type { ClientGrant } from './client-grant.ts';
 
 /**
@@ -100,11 +100,13 @@ export function parseClient(from: JsonObject | undefined): Client | undefined {
   if (!id) return undefined;
   const secret = stringMember(from, 'secret');
   const authMethod = clientAuthMethods.find((method) => method === from.authMethod) ?? 'none';
+  const reading = readings.find((one) => one === from.reading);
   return {
     id,
     secret: secret === undefined ? undefined : new Secret(secret),
     authMethod: authMethod satisfies ClientAuthMethod,
     ...(isObject(from.key) ? { key: parseKey(from.key) } : {}),
+    ...(reading ? { reading } : {}),
     dynamic: from.dynamic === true,
     ...(from.pushesRequests === true ? { pushesRequests: true } : {}),
   };

@@ -60,7 +60,11 @@ async function provider(options: Omit<ConfidentialOptions, 'clients'> = {}): Pro
       }),
     ),
   ];
-  const started = await confidentialProvider({ clients, ...options });
+  const { methods } = options;
+  const fitting = clients.filter(
+    (it) => !methods || methods.includes(it.token_endpoint_auth_method ?? 'none'),
+  );
+  const started = await confidentialProvider({ ...options, clients: fitting });
   world.keep({ origin: started.issuer, port: 0, close: started.close });
   world.resource.behaviour.metadata = (it) => ({ ...it, authorization_servers: [started.issuer] });
   return started;
@@ -85,19 +89,18 @@ async function wholeLife(settings: Partial<SignInSettings>) {
 
 describe('against oidc-provider: sign-in, refresh and revocation', () => {
   it.each([
-    ['client_secret_basic', 'by-basic'],
-    ['client_secret_post', 'by-post'],
+    ['client_secret_basic' as const, 'by-basic'],
+    ['client_secret_post' as const, 'by-post'],
   ])('%s', async (method, clientId) => {
-    const { grants, revocations, issuer } = await provider({ opaque: true });
-    // The provider lists both methods: a client that may use one of them only is told so by its metadata.
-    const metadata = await metadataWith(issuer, { token_endpoint_auth_methods_supported: [method] });
-    const settings = { clientId, clientSecret: new Secret(secretText), metadata };
+    const { grants, refusals, revocations } = await provider({ opaque: true, methods: [method] });
+    const settings = { clientId, clientSecret: new Secret(secretText) };
     expect(await wholeLife(settings)).toEqual({ wasSignedIn: true, revoked: true });
     expect(grants.map((it) => [it.type, it.method])).toEqual([
       ['authorization_code', method],
       ['refresh_token', method],
     ]);
     expect(revocations()).toBeGreaterThan(0);
+    expect(refusals()).toBe(0);
   });
 
   it.each(entries(keys))('private_key_jwt with %s', async (algorithm, key) => {
@@ -109,10 +112,11 @@ describe('against oidc-provider: sign-in, refresh and revocation', () => {
   });
 
   it('private_key_jwt, where an assertion must name the endpoint that gets it', async () => {
-    const { grants } = await provider({ opaque: true, audience: 'endpoint' });
+    const { grants, refusals } = await provider({ opaque: true, audience: 'endpoint' });
     const settings = { clientId: 'by-ES256', clientKey: await keyFile(keys.ES256) };
     expect(await wholeLife(settings)).toEqual({ wasSignedIn: true, revoked: true });
     expect(grants).toHaveLength(2);
+    expect(refusals()).toBe(1);
   });
 
   it('without --client-id the public half is registered, and the registration used again', async () => {

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { createSession } from '../../../src/auth/session.ts';
 import { openTokenStore } from '../../../src/auth/tokens/token-store.ts';
 import { Secret } from '../../../src/lib/secret.ts';
 import { threat } from '../../support/threats.ts';
@@ -37,6 +38,22 @@ describe('a client given in advance', () => {
     };
     await world.login(world.process(), {}, { clientId: 'given', clientSecret: new Secret('s-1_x') });
     expect(sent).toEqual(['given:s%2D1%5Fx', 'given:s-1_x']);
+  });
+
+  it('that takes one of the two ways that its provider lists: found out at the sign-in, kept for the renewals', async () => {
+    world.issuer.behaviour.metadata = (it) => ({
+      ...it,
+      token_endpoint_auth_methods_supported: ['client_secret_basic', 'client_secret_post'],
+    });
+    const sent: string[] = [];
+    world.issuer.behaviour.token = (form, { headers }) => {
+      sent.push(form.has('client_secret') ? 'post' : (headers.authorization?.split(' ')[0] ?? 'nothing'));
+      return headers.authorization ? undefined : replyJson(401, { error: 'invalid_client' });
+    };
+    await world.login(world.process(), {}, { clientId: 'given', clientSecret: new Secret('s1') });
+    const session = createSession(world.process(), world.settings);
+    await session.renew(await session.current());
+    expect(sent).toEqual(['post', 'Basic', 'Basic']);
   });
 
   it('unknown at the provider: says what to check', async () => {
