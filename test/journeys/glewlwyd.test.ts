@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { hasChromium, systemBrowser } from '../support/browser.ts';
+import { hasChromium, openChromium, systemBrowser } from '../support/browser.ts';
 import { command, start } from '../support/command.ts';
 import { freePort } from '../support/free-port.ts';
 import { confidentialClient, publicClient, resourceServer } from '../support/glewlwyd/admin.ts';
@@ -129,6 +129,23 @@ describe.skipIf(!hasGlewlwyd || !hasChromium)('glewlwyd', { timeout: 120_000 }, 
     const again = await login(serving.sse, []);
     expect({ code: again.code, stderr: again.stderr }).toMatchObject({ code: 0 });
     expect(registered()).toHaveLength(1);
+  });
+
+  test('the device flow, under the name that it has for this grant at registration', async () => {
+    const running = start(['login', serving.sse, '--device', '--scope', scope], { env: home.env });
+    const chromium = await openChromium();
+    try {
+      const [, address = '', code = ''] = await running.printed(/\n(http\S+)\n\n.*\n\n(\S+)\n/);
+      const page = await chromium.newPage();
+      await page.goto(`${address}?code=${code}`);
+      await signInThroughPages(page, /prompt=deviceComplete/);
+      const finished = await running.finished;
+      expect({ code: finished.code, stderr: finished.stderr }).toMatchObject({ code: 0 });
+      expect((await who(serving.sse)).code).toBe(0);
+    } finally {
+      await running.stop('SIGKILL');
+      await chromium.close();
+    }
   });
 
   test('without a resource: its tokens name no audience of ours, and userinfo verifies them', async () => {
