@@ -32,7 +32,7 @@ export function openEdges(context: Context, client: Client, waitMs: number): Lat
       setEnvironment,
     });
     const openBrowser = (url: string) =>
-      openInBrowser(url, environment.BROWSER || undefined, { allowHttp: client.signIn.allowHttp });
+      openInBrowser(url, environment.BROWSER || undefined, { allowHttp: client.signIn.allowHttp }, context);
     return { http, vault, index, locks, log, now, openBrowser, configDir };
   };
   return () => {

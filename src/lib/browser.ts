@@ -1,12 +1,16 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import type { Machine } from './desktop.ts';
 import { AppError } from './errors.ts';
 import { commandWords } from './run-command.ts';
 import { secureUrl, type UrlPolicy } from './url.ts';
 
+type Desktop = Pick<Machine, 'platform' | 'environment'>;
+
 /**
  * Opens `url` in the person's browser.
  *
- * In: the URL; `command`, the value of `BROWSER` if it is set; which plain-http origins are allowed. Out: whether
+ * In: the URL; `command`, the value of `BROWSER` if it is set; which plain-http origins are allowed; what decides
+ * about the system's own program. Out: whether
  * a browser could be started, and did not fail within a moment; one that fails later looks like one that started,
  * so the caller shows the URL as well. Throws AppError `insecure_url` for anything but https and loopback http.
  *
@@ -17,15 +21,40 @@ export async function openInBrowser(
   url: string,
   command: string | undefined,
   policy: UrlPolicy = {},
+  machine: Desktop = { platform: process.platform, environment: {} },
 ): Promise<boolean> {
   const { href } = secureUrl(url, 'the authorization URL', policy);
-  const argv = command ? browserCommand(command, href) : undefined;
-  if (argv === 'none') return false;
-  try {
-    return await survives(argv ? await start(argv) : await (await import('open')).default(href));
-  } catch {
-    return false;
+  const given = command ? browserCommand(command, href) : undefined;
+  if (given === 'none') return false;
+  for (const argv of given ? [given] : systemOpeners(machine, href)) {
+    try {
+      return await survives(await start(argv));
+    } catch {
+      // It is not there; the next one may be.
+    }
   }
+  return false;
+}
+
+/**
+ * The programs that open a URL in the system's browser, the first that is there to be taken. None of them is a
+ * command interpreter (MCP security best practices, "OAuth URL validation": no cmd, sh or PowerShell).
+ */
+export function systemOpeners(
+  { platform, environment }: Desktop,
+  href: string,
+): readonly (readonly string[])[] {
+  const handler = ['url.dll,FileProtocolHandler', href];
+  if (platform === 'darwin') return [['/usr/bin/open', href]];
+  if (platform === 'win32')
+    return [[`${environment.SystemRoot || 'C:\\Windows'}\\System32\\rundll32.exe`, ...handler]];
+  const onWindows = environment.WSL_DISTRO_NAME
+    ? [
+        ['wslview', href],
+        ['/mnt/c/Windows/System32/rundll32.exe', ...handler],
+      ]
+    : [];
+  return [...onWindows, ['xdg-open', href]];
 }
 
 /** How long a starter may take to find out that it has nothing to start. Milliseconds. */

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Fleet, startFleet } from '../support/fleet.ts';
-import { connectOverStdio, whoami } from '../support/mcp.ts';
 import { makeHome } from '../support/home.ts';
+import { connectOverStdio, whoami } from '../support/mcp.ts';
 import { hasNginx, startNginx } from '../support/nginx.ts';
 import { freePort, hasRedis } from '../support/redis.ts';
 

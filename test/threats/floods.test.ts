@@ -145,11 +145,14 @@ describe('answers to a call', () => {
     },
   );
 
-  test(
-    threat('C15', 'notifications to a client that reads nothing: the server has to wait, memory stays flat'),
-    async () => {
+  test.each(['sse', 'mcp'] as const)(
+    threat(
+      'C15',
+      '%s, notifications to a client that reads nothing: the server has to wait, memory stays flat',
+    ),
+    async (path) => {
       const model = await startModel();
-      const bridge = startFaultClient(model.sse);
+      const bridge = startFaultClient(model[path]);
       try {
         await bridge.ready();
         bridge.running.child.stdout.pause();
@@ -158,7 +161,7 @@ describe('answers to a call', () => {
           method: 'notifications/message',
           params: 'x'.repeat(60_000),
         });
-        const [stream] = model.streams;
+        const [stream] = await until('a stream', 10_000, () => model.streams.size > 0 && [...model.streams]);
         const event = `event: message\ndata: ${line}\n\n`.repeat(16);
         let written = 0;
         let refusals = 0;

@@ -10,8 +10,8 @@ import type { SignInEdges } from '../edges.ts';
 import { authMethodFor, type Client, checkClientId, type KeyReference } from './client.ts';
 import { publicJwk, readClientKey } from './client-key.ts';
 import { givenClient } from './given.ts';
-import { isKnown } from './known.ts';
 import { keyReferenceFor } from './key-reference.ts';
+import { isKnown } from './known.ts';
 import { openRegistrations, type Registration } from './registrations.ts';
 
 const hint = 'register a native client at the provider, and give its id with --client-id';

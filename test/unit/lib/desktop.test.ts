@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { browserCommand, openInBrowser } from '../../../src/lib/browser.ts';
+import { browserCommand, openInBrowser, systemOpeners } from '../../../src/lib/browser.ts';
 import { missingSessionVariables, noBrowserReason } from '../../../src/lib/desktop.ts';
+import { threat } from '../../support/threats.ts';
 
 const there =
   (...paths: string[]) =>
@@ -80,6 +81,26 @@ describe('openInBrowser', () => {
     [`${process.execPath} -e setTimeout(Boolean,4000)`, true],
   ])('%s: %s', async (command, started) => expect(await opened(command)).toBe(started));
 });
+
+test.each<[NodeJS.Platform, Record<string, string>, readonly string[]]>([
+  ['linux', {}, ['xdg-open']],
+  ['linux', { WSL_DISTRO_NAME: 'Debian' }, ['wslview', '/mnt/c/Windows/System32/rundll32.exe', 'xdg-open']],
+  ['freebsd', {}, ['xdg-open']],
+  ['darwin', {}, ['/usr/bin/open']],
+  ['win32', { SystemRoot: 'D:\\Win' }, ['D:\\Win\\System32\\rundll32.exe']],
+  ['win32', {}, ['C:\\Windows\\System32\\rundll32.exe']],
+])(
+  threat('C5', 'on %s %j: no command interpreter, and the URL whole and last'),
+  (platform, environment, programs) => {
+    const href = 'https://a.example/?a=1&b=$(id)%22;calc';
+    const openers = systemOpeners({ platform, environment }, href);
+    expect(openers.map(([program]) => program)).toEqual(programs);
+    for (const argv of openers) {
+      expect(argv.at(-1)).toBe(href);
+      expect(argv.join(' ')).not.toMatch(/(?:^|[\\/])(?:cmd|sh|bash|powershell|pwsh)(?:\.exe)?\b/i);
+    }
+  },
+);
 
 describe('browserCommand', () => {
   const href = 'https://a.example/?a=1&b=$(touch%20x)';

@@ -103,6 +103,7 @@ describe('parseJsonObject', () => {
   test(threat('C16', 'drops __proto__ and never inherits'), () => {
     const parsed = parseJsonObject('{"a":"1","__proto__":{"token_endpoint":"evil"}}', 'x');
     expect(stringMember(parsed, 'token_endpoint')).toBeUndefined();
+    expect(Object.hasOwn(parsed, '__proto__')).toBe(false);
     expect(stringMember(parsed, 'toString')).toBeUndefined();
     expect(stringMember(parsed, 'a')).toBe('1');
   });
