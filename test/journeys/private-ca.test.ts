@@ -30,7 +30,7 @@ beforeAll(async () => {
     await startTlsFront(certificate, () => port),
   ];
   const [auth, own] = fronts.map((front) => `https://localhost:${front.port}`);
-  issuer = await startIssuer({ lifetime: 1 }, '/oidc', auth);
+  issuer = await startIssuer({ lifetime: 1 }, '/oidc', { publicOrigin: () => auth ?? '' });
   const args = ['--port', String(port), '--public-url', own ?? '', '--issuer', issuer.issuer];
   server = start(['serve', ...args, '--verify', 'userinfo'], {
     env: { ...serverHome.env, NODE_EXTRA_CA_CERTS: authority.file },

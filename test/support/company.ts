@@ -46,7 +46,7 @@ export async function startCompany(options: CompanyOptions = {}): Promise<Compan
   const proxy = await startConnectProxy(options.secureProxy ? authority.issue(['IP:127.0.0.1']) : undefined);
   if (people) proxy.wanted = [people, serverCredentials];
   const behaviour = options.lifetime === undefined ? {} : { lifetime: options.lifetime };
-  const issuer = await startIssuer(behaviour, '/oidc', `https://${issuerHost}`);
+  const issuer = await startIssuer(behaviour, '/oidc', { publicOrigin: () => `https://${issuerHost}` });
   const port = await freePort();
   const named = /^[\d.]+$/.test(issuerHost) ? `IP:${issuerHost}` : issuerHost;
   const fronts = [

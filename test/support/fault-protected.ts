@@ -23,24 +23,33 @@ export interface Protected {
   stop(): Promise<void>;
 }
 
-/** In: seconds that an access token lives; the transport. */
-export async function startProtected(lifetime = 3600, path: 'mcp' | 'sse' = 'mcp'): Promise<Protected> {
+/** In: seconds that an access token lives; the transport; the name by which both servers are reached. */
+export async function startProtected(
+  lifetime = 3600,
+  path: 'mcp' | 'sse' = 'mcp',
+  name = '127.0.0.1',
+): Promise<Protected> {
+  const named = (address: string) => address.replace('127.0.0.1', name);
   const given: { token: string; at: number }[] = [];
   const accepted = new Set<string>();
   const scopes = new Map<string, string>();
-  const issuer = await startIssuer({
-    lifetime,
-    grant(answer) {
-      const token = String(answer.access_token);
-      given.push({ token, at: Date.now() });
-      accepted.add(token);
-      scopes.set(token, String(answer.scope));
-      return answer;
+  const issuer = await startIssuer(
+    {
+      lifetime,
+      grant(answer) {
+        const token = String(answer.access_token);
+        given.push({ token, at: Date.now() });
+        accepted.add(token);
+        scopes.set(token, String(answer.scope));
+        return answer;
+      },
     },
-  });
+    '/oidc',
+    { publicOrigin: named },
+  );
   const model = await startModel();
   const home = makeHome();
-  const url = model[path];
+  const url = named(model[path]);
   const bridges: FaultClient[] = [];
   const metadata = `/.well-known/oauth-protected-resource/${path}`;
 
@@ -59,7 +68,7 @@ export async function startProtected(lifetime = 3600, path: 'mcp' | 'sse' = 'mcp
       return true;
     }
     const token = request.headers.authorization?.replace('Bearer ', '') ?? '';
-    const where = `resource_metadata="http://127.0.0.1:${model.port}${metadata}"`;
+    const where = `resource_metadata="${new URL(metadata, url).href}"`;
     if (!accepted.has(token)) {
       response.writeHead(401, { 'www-authenticate': `Bearer error="invalid_token", ${where}` }).end();
       return true;

@@ -62,13 +62,13 @@ export interface Issuer extends Listening {
 const algorithm = 'ES256';
 
 /**
- * A small authorization server: PKCE, rotation with reuse detection, dynamic registration, revocation. In:
- * `publicOrigin`, under which others reach it; default: its own.
+ * A small authorization server: PKCE, rotation with reuse detection, dynamic registration, revocation. In: `where`
+ * it listens, and under which origin others reach it; default: 127.0.0.1 and its own.
  */
 export async function startIssuer(
   behaviour: Behaviour = {},
   path = '/oidc',
-  publicOrigin?: string,
+  where: { readonly host?: string; readonly publicOrigin?: (own: string) => string } = {},
 ): Promise<Issuer> {
   const { privateKey } = await generateKeyPair(algorithm);
   const seen: Seen[] = [];
@@ -235,8 +235,8 @@ export async function startIssuer(
       default:
         return response.writeHead(404).end('nothing');
     }
-  });
-  issuer = `${publicOrigin ?? server.origin}${path}`;
+  }, where.host);
+  issuer = `${where.publicOrigin?.(server.origin) ?? server.origin}${path}`;
   return {
     ...server,
     issuer,
