@@ -143,8 +143,8 @@ function either(jwt: Verifier, opaque: Verifier, audience: ExpectedAudience): Ve
 }
 
 /** Tells the observer what became of each token. */
-function observed(way: Way, verifier: Verifier, { observe, metadata }: MethodOptions): Verifier {
-  const { issuer } = metadata;
+function observed(way: Way, verifier: Verifier, { observe, rules }: MethodOptions): Verifier {
+  const { issuer } = rules;
   return {
     async verify(token) {
       let outcome: 'accepted' | 'rejected' | 'insufficient_scope' | 'unavailable' = 'unavailable';
