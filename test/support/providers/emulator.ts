@@ -14,6 +14,8 @@ export interface Emulator {
   readonly seen: readonly string[];
   /** Forms sent to the token endpoint. */
   readonly tokenForms: readonly URLSearchParams[];
+  /** Knows neither clients nor tokens any more, as after a restart with nothing kept. */
+  forget(): void;
   close(): Promise<void>;
 }
 
@@ -28,6 +30,7 @@ export async function emulate(quirks: Quirks): Promise<Emulator> {
   const tokens = await openTokens(quirks);
   const seen: string[] = [];
   const tokenForms: URLSearchParams[] = [];
+  let forgot = false;
   const clients = new Map<string, readonly string[] | undefined>([['given', quirks.redirectUris]]);
   const servers = [createServer(), createServer()] as const;
   const [origin, elsewhere] = (await Promise.all(servers.map(listen))) as [string, string];
@@ -102,6 +105,7 @@ export async function emulate(quirks: Quirks): Promise<Emulator> {
   async function token(form: URLSearchParams, request: IncomingMessage, response: ServerResponse) {
     tokenForms.push(form);
     const [id, secret] = credentialsOf(form, request);
+    if (quirks.forgetsOnce && !forgot && form.has('code')) forgot = clients.delete(id);
     const answer = clientProblem(id, secret) ?? (await tokens.answer(form, id));
     const status = 'error' in answer && !quirks.errorsWith200 ? 400 : 200;
     if (!quirks.formAnswers || request.headers.accept?.includes('json')) {
@@ -134,7 +138,18 @@ export async function emulate(quirks: Quirks): Promise<Emulator> {
       handle(request, response).catch((error: unknown) => response.writeHead(500).end(String(error)));
     });
   }
-  return { issuer, origin, metadata, seen, tokenForms, close: () => closeAll(servers) };
+  return {
+    issuer,
+    origin,
+    metadata,
+    seen,
+    tokenForms,
+    forget() {
+      clients.clear();
+      tokens.forget();
+    },
+    close: () => closeAll(servers),
+  };
 }
 
 interface Places {

@@ -34,6 +34,8 @@ export interface Quirks {
   readonly scopesSupported?: readonly string[];
   /** `none`: it has no registration endpoint. `refused`: it wants an administrator's token there. */
   readonly registration?: 'none' | 'refused';
+  /** Between its page and its token endpoint it forgets a client that registered itself; once. */
+  readonly forgetsOnce?: boolean;
   /** Redirect URIs of the client `given`; default: any. What does not fit ends on a page of the provider. */
   readonly redirectUris?: readonly string[];
   /** Where a registered redirect URI has no port, any will do; else all are compared exactly. */

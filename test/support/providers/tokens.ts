@@ -18,6 +18,8 @@ export interface Tokens {
   answer(form: URLSearchParams, clientId: string): Promise<TokenAnswer>;
   /** Whose an access token is. */
   grantOf(accessToken: string): Grant | undefined;
+  /** None of them is any good from now on. */
+  forget(): void;
 }
 
 const alg = 'RS256';
@@ -101,5 +103,8 @@ export async function openTokens(quirks: Quirks): Promise<Tokens> {
       };
     },
     grantOf: (accessToken) => accessTokens.get(accessToken),
+    forget() {
+      for (const known of [codes, accessTokens, refreshTokens]) known.clear();
+    },
   };
 }
