@@ -33,6 +33,9 @@ export async function givenClient(
   const kept = wanted ? undefined : await keptSecret(edges, settings, id);
   if (wanted || kept) await refuseOtherIssuer(edges, settings, id, issuer, 'secret');
   const secret = (await edges.askClientSecret?.(id, issuer)) ?? settings.clientSecret ?? kept;
+  if (!secret && /^https:/i.test(id) && !server.client_id_metadata_document_supported) {
+    edges.log.warn('the provider does not say that it reads client id metadata documents', { issuer });
+  }
   return { id, secret, authMethod: authMethodFor(secret, undefined, methods), dynamic: false };
 }
 

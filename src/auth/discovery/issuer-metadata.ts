@@ -26,6 +26,7 @@ export interface AuthorizationServer {
   readonly code_challenge_methods_supported?: string[];
   readonly id_token_signing_alg_values_supported?: string[];
   readonly authorization_response_iss_parameter_supported?: boolean;
+  readonly client_id_metadata_document_supported?: boolean;
 }
 
 /**
@@ -167,6 +168,9 @@ function checked(
     ...strings('token_endpoint_auth_signing_alg_values_supported'),
     ...strings('code_challenge_methods_supported'),
     ...strings('id_token_signing_alg_values_supported'),
+    ...(document.client_id_metadata_document_supported === true
+      ? { client_id_metadata_document_supported: true }
+      : {}),
     ...(document.authorization_response_iss_parameter_supported === true
       ? { authorization_response_iss_parameter_supported: true }
       : {}),
