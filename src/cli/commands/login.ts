@@ -36,6 +36,7 @@ export const command: Command = {
   positionals: ['[URL]'],
   about: [
     'Signs you in to the server at URL: PKCE in the system browser, the tokens in the keychain.',
+    'With --client-credentials the client signs in for itself: no browser, no person.',
     'The first server you sign in to becomes the default one.',
   ].join('\n'),
   options: loginOptions,
@@ -68,11 +69,21 @@ export const command: Command = {
 /** `--client-credentials`, without a person; `--device`; else the browser. */
 async function signIn(context: Context, client: Client, edges: SignInEdges, given: Given) {
   if (client.signIn.clientCredentials) {
+    refuseForClient(given);
     const { signInAsClient } = await import('../../auth/client-sign-in.ts');
     return signInAsClient(edges, client.signIn, context.signals.aborted);
   }
   if (given.flags.has('device')) return signInByDevice(context, client, edges);
   return signInByBrowser(context, client, edges, given.flags.has('no-browser'));
+}
+
+/** The file may remember client credentials of a server that a person now wants to sign in to. */
+function refuseForClient({ flags }: Given): void {
+  const flag = ['device', 'no-browser', 'switch-account'].find((name) => flags.has(name));
+  if (flag === undefined) return;
+  throw new AppError('usage', `--${flag} is for a person; here the client signs in for itself`, {
+    hint: 'sign a person in under another --profile NAME, or take clientCredentials out of config.json',
+  });
 }
 
 async function signInEdges(context: Context, client: Client, given: Given): Promise<SignInEdges> {

@@ -95,7 +95,7 @@ export const signInOptions = {
     flag: 'auth-param',
     value: 'name=value',
     member: 'authParam',
-    help: 'a further parameter of the authorization request (repeatable)',
+    help: "a further parameter of the authorization request, or of a client's own token request (repeatable)",
   }),
   metadata: text({
     flag: 'metadata',
