@@ -5,6 +5,7 @@ import { givenClient } from './client/given.ts';
 import type { AuthorizationServer } from './discovery/issuer-metadata.ts';
 import { createReach } from './discovery/reach.ts';
 import { discover } from './discovery.ts';
+import { bind } from './dpop/binding.ts';
 import type { SignInEdges } from './edges.ts';
 import { refusedBy } from './redirect/redirect.ts';
 import { extraParameters, resourceToAsk, scopesToAsk } from './request.ts';
@@ -52,9 +53,10 @@ export async function grantToClient(
     parameters: extraParameters(settings.authParams),
   };
   const resource = resourceToAsk(settings, discovery);
-  const result = await askAsClient({ reach, server, client }, resource, grant);
+  const binding = await bind(discovery.dpop, server, client, edges.now);
+  const result = await askAsClient({ reach, server, client, binding }, resource, grant);
   if ('refused' in result) throw refusedClient(server, result.refused, resource);
-  const asked = { server, client: result.as, resource, scope: grant.scope };
+  const asked = { server, client: result.as, resource, scope: grant.scope, binding };
   const tokens = tokenSetOf(asked, result.granted, edges.now());
   const set = { ...tokens, refreshToken: undefined, clientGrant: grant };
   const { subject = client.id } = identityIn(result.granted);

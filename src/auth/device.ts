@@ -6,6 +6,7 @@ import { deviceClientFor } from './client/device-client.ts';
 import { openRegistrations } from './client/registrations.ts';
 import { createReach, type Reach } from './discovery/reach.ts';
 import { type Discovery, discover } from './discovery.ts';
+import { bind } from './dpop/binding.ts';
 import type { SignInEdges } from './edges.ts';
 import { wishesOf } from './request.ts';
 import { forgotten, keep, type SignedIn, sayMove } from './steps.ts';
@@ -72,7 +73,8 @@ async function walkThrough(
   const { server } = discovery;
   const client = await deviceClientFor(edges, reach, settings, server);
   const { scope, resource, parameters } = wishesOf(settings, discovery);
-  const asked = { server, client, scope, resource };
+  const binding = await bind(discovery.dpop, server, client, edges.now);
+  const asked = { server, client, scope, resource, binding };
   const forget = () => openRegistrations(edges).remove(server.issuer, client.id);
   const code = await askForDeviceCode(reach, asked, parameters);
   if (code === 'client_forgotten') {

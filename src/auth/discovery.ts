@@ -1,4 +1,4 @@
-import type { BearerChallenge } from '../lib/challenge.ts';
+import type { TokenChallenge } from '../lib/challenge.ts';
 import { AppError } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import type { SignInSettings } from '../lib/settings.ts';
@@ -17,6 +17,7 @@ import {
   readOwnResourceMetadata,
   readResourceMetadata,
 } from './discovery/resource-metadata.ts';
+import { type ProofWish, proofWish } from './dpop/binding.ts';
 
 /** What discovery found: where to sign in, and what the server asks for. */
 export interface Discovery {
@@ -25,6 +26,8 @@ export interface Discovery {
   readonly resource: string | undefined;
   /** Scopes of the challenge, else of the metadata; empty when neither names any. */
   readonly scopes: readonly string[];
+  /** Undefined: the server knows Bearer tokens alone. */
+  readonly dpop: ProofWish | undefined;
 }
 
 /**
@@ -52,7 +55,8 @@ export async function discover(
 
   const issuing = await authorizationServer(reach, settings, metadata, log);
   if (flow === 'code') requireCodeFlow(issuing, settings.assumePkce, log);
-  return { server: issuing, resource: metadata?.resource, scopes: scopesAsked(challenge, metadata) };
+  const dpop = proofWish(probe.wants === 'token' ? probe.dpop : undefined, metadata);
+  return { server: issuing, resource: metadata?.resource, scopes: scopesAsked(challenge, metadata), dpop };
 }
 
 async function authorizationServer(
@@ -93,7 +97,7 @@ function requireCodeFlow(server: AuthorizationServer, assume: boolean, log: Log)
 }
 
 function scopesAsked(
-  challenge: BearerChallenge | undefined,
+  challenge: TokenChallenge | undefined,
   metadata: ResourceMetadata | undefined,
 ): readonly string[] {
   return challenge?.scope?.split(' ') ?? metadata?.scopes ?? [];

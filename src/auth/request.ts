@@ -8,6 +8,7 @@ import type { Client } from './client/client.ts';
 import type { AuthorizationServer } from './discovery/issuer-metadata.ts';
 import type { Reach } from './discovery/reach.ts';
 import type { Discovery } from './discovery.ts';
+import { type Binding, bind } from './dpop/binding.ts';
 import { mustPush, type Pushed, push } from './pushed-request.ts';
 import { configure, loadLibrary } from './tokens/oauth.ts';
 
@@ -28,6 +29,8 @@ export interface AuthorizationRequest {
   /** Asked for; undefined: the parameter was left out. */
   readonly scope: string | undefined;
   readonly resource: string | undefined;
+  /** What the tokens are to be bound to; undefined: Bearer tokens. */
+  readonly binding: Binding | undefined;
   readonly server: AuthorizationServer;
   readonly client: Client;
   /** Milliseconds since the epoch. */
@@ -35,7 +38,7 @@ export interface AuthorizationRequest {
 }
 
 /** What tokens are asked for, of whom, by whom: the same for every grant. */
-export type Asked = Pick<AuthorizationRequest, 'scope' | 'resource' | 'server' | 'client'>;
+export type Asked = Pick<AuthorizationRequest, 'scope' | 'resource' | 'binding' | 'server' | 'client'>;
 
 const longestUrl = 8 * 1024;
 
@@ -51,6 +54,7 @@ const ours = new Set([
   'code_challenge_method',
   'scope',
   'resource',
+  'dpop_jkt',
   'request',
   'request_uri',
   'grant_type',
@@ -66,7 +70,8 @@ export interface RequestParts {
   readonly state: string;
   /** Asked for on top (step-up after a 403). */
   readonly moreScope?: string | undefined;
-  readonly now: number;
+  /** Milliseconds since the epoch. */
+  now(): number;
 }
 
 /**
@@ -86,9 +91,12 @@ export async function createRequest(
   const verifier = library.randomPKCECodeVerifier();
   const { scope, resource, parameters: wishes } = wishesOf(settings, discovery, parts.moreScope);
   const nonce = scope?.split(' ').includes('openid') ? library.randomNonce() : undefined;
+  const binding = await bind(discovery.dpop, server, client, parts.now);
   const parameters = {
     ...wishes,
     ...(nonce ? { nonce } : {}),
+    // The code is bound as well: nobody else can redeem it (RFC 9449 10).
+    ...(binding ? { dpop_jkt: await binding.prover.thumbprint() } : {}),
     redirect_uri: redirectUri,
     state,
     code_challenge: await library.calculatePKCECodeChallenge(verifier),
@@ -99,7 +107,7 @@ export async function createRequest(
     pushed: undefined,
   });
   const pushes = mustPush(server, client);
-  const address = pushes ? await push(reach, { server, client, parameters, now: parts.now }) : plain();
+  const address = pushes ? await push(reach, { server, client, parameters, now: parts.now() }) : plain();
   if (address === 'client_forgotten') return address;
   const { href } = secureUrl(address.url, 'the authorization URL', reach.policy);
   if (href.length > longestUrl) {
@@ -118,9 +126,10 @@ export async function createRequest(
     nonce,
     scope,
     resource,
+    binding,
     server,
     client,
-    startedAt: parts.now,
+    startedAt: parts.now(),
   };
 }
 

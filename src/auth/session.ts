@@ -1,5 +1,5 @@
 import { performance } from 'node:perf_hooks';
-import type { AccessTokens, Granted } from '../lib/access.ts';
+import { type AccessTokens, BoundToken, type Granted } from '../lib/access.ts';
 import { commandLine } from '../lib/command-line.ts';
 import { AppError, asAppError } from '../lib/errors.ts';
 import type { Secret } from '../lib/secret.ts';
@@ -8,6 +8,7 @@ import { display } from '../lib/text.ts';
 import { refreshTokenAdvice } from './advice.ts';
 import { openRegistrations } from './client/registrations.ts';
 import { createReach } from './discovery/reach.ts';
+import { createProver, type Prover } from './dpop/prover.ts';
 import type { SignInEdges } from './edges.ts';
 import { refresh } from './tokens/refresh.ts';
 import { createStrikes } from './tokens/strikes.ts';
@@ -25,6 +26,8 @@ type Settings = Pick<SignInSettings, 'server' | 'profile' | 'allowHttp' | 'allow
 interface Held {
   readonly set: TokenSet;
   readonly receivedHere: number | undefined;
+  /** The access token as a request carries it. */
+  readonly token: Secret;
 }
 
 /** Pause after a renewal that failed while the token still serves. Milliseconds. */
@@ -45,12 +48,24 @@ export function createSession(edges: SignInEdges, settings: Settings): Session {
   let flight: Promise<Secret> | undefined;
   let unsaved: { readonly set: TokenSet; readonly base: Secret } | undefined;
   let pauseUntil = 0;
+  /** Of the key in use: it knows the nonces of the server, which outlast a token. */
+  let prover: Prover | undefined;
 
   const hint = `run ${commandLine('login', settings)}`;
   const hold = (set: TokenSet, receivedHere?: number): Secret => {
-    held = { set, receivedHere };
-    return set.accessToken;
+    held = { set, receivedHere, token: present(set) };
+    return held.token;
   };
+
+  function proverOf({ boundTo: key }: TokenSet): Prover | undefined {
+    if (key && !prover?.key.jwk.equals(key.jwk)) prover = createProver(key, now);
+    return key && prover;
+  }
+
+  function present(set: TokenSet): Secret {
+    const proofs = proverOf(set);
+    return proofs ? new BoundToken(set.accessToken, proofs) : set.accessToken;
+  }
 
   /** Milliseconds that the token still serves: by the clock since receipt, a stored one by wall time. */
   function left({ set, receivedHere }: Held): number {
@@ -68,9 +83,8 @@ export function createSession(edges: SignInEdges, settings: Settings): Session {
       else if (!held || !set.accessToken.equals(held.set.accessToken)) hold(set);
     }
     if (!held) return undefined;
-    const { set } = held;
-    if (!isRenewable(set) || !isDue(held) || monotonic() < pauseUntil)
-      return strikes.handedOut(set.accessToken);
+    const { set, token } = held;
+    if (!isRenewable(set) || !isDue(held) || monotonic() < pauseUntil) return strikes.handedOut(token);
     try {
       return strikes.handedOut(await renewOnce(set.accessToken));
     } catch (error) {
@@ -78,14 +92,14 @@ export function createSession(edges: SignInEdges, settings: Settings): Session {
       if (asAppError(error).code !== 'not_signed_in' && left(held) <= 0) throw error;
       pauseUntil = monotonic() + pauseMs;
       log.debug('the access token was not renewed', { reason: error });
-      return strikes.handedOut(set.accessToken);
+      return strikes.handedOut(token);
     }
   }
 
   async function renew(rejected: Secret | undefined): Promise<Secret> {
     if (rejected) strikes.rejected(rejected);
     if (held && rejected && !held.set.accessToken.equals(rejected) && !held.set.dead) {
-      return strikes.handedOut(held.set.accessToken);
+      return strikes.handedOut(held.token);
     }
     const token = await renewOnce(rejected);
     return strikes.handedOut(rejected?.equals(token) ? await renewOnce(rejected) : token);
@@ -115,7 +129,7 @@ export function createSession(edges: SignInEdges, settings: Settings): Session {
     }
     const found = held?.set.accessToken.equals(set.accessToken)
       ? { ...held, set }
-      : { set, receivedHere: undefined };
+      : { set, receivedHere: undefined, token: present(set) };
     const other = !rejected || !set.accessToken.equals(rejected);
     if (set.dead) throw ended(set, 'was ended there');
     if (other && !(isDue(found) && isRenewable(set))) return hold(set, found.receivedHere);
@@ -125,7 +139,8 @@ export function createSession(edges: SignInEdges, settings: Settings): Session {
     held = found;
     // Its endpoint was checked when the person signed in: what allowed it then may not be told again now.
     const allowHttp = [...settings.allowHttp, new URL(set.tokenEndpoint).origin];
-    const outcome = await refresh(createReach(http, { ...settings, allowHttp }), set, now, hint);
+    const reach = createReach(http, { ...settings, allowHttp });
+    const outcome = await refresh(reach, set, now, hint, proverOf(set));
     if ('refused' in outcome) return buried(set, outcome.refused.error);
     await keep(outcome, set.accessToken);
     log.debug('the access token was renewed', { issuer: set.issuer });

@@ -62,7 +62,7 @@ export async function beginRequest(
   try {
     const { redirectUri } = listener;
     const write = (client: Client) =>
-      createRequest(reach, settings, { discovery, client, redirectUri, state, moreScope, now: edges.now() });
+      createRequest(reach, settings, { discovery, client, redirectUri, state, moreScope, now: edges.now });
     const client = await clientFor(edges, reach, settings, server, redirectUri, found);
     let request = await write(client);
     const old = client === found?.client;
@@ -141,11 +141,12 @@ async function rewrite(
   edges: SignInEdges,
   reach: Reach,
   settings: SignInSettings,
-  { server, resource, scope, redirectUri }: AuthorizationRequest,
+  { server, resource, scope, redirectUri, binding }: AuthorizationRequest,
 ): Promise<AuthorizationRequest> {
   const client = await clientFor(edges, reach, settings, server, redirectUri, undefined);
-  const discovery = { server, resource, scopes: scope?.split(' ') ?? [] };
-  const parts = { discovery, client, redirectUri, state: newState(), moreScope: scope, now: edges.now() };
+  const dpop = binding && { required: binding.required, algorithms: [binding.prover.key.algorithm] };
+  const discovery = { server, resource, scopes: scope?.split(' ') ?? [], dpop };
+  const parts = { discovery, client, redirectUri, state: newState(), moreScope: scope, now: edges.now };
   const request = await createRequest(reach, settings, parts);
   if (request === 'client_forgotten') throw forgotten(server.issuer);
   return request;

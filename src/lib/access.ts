@@ -1,4 +1,39 @@
-import type { Secret } from './secret.ts';
+import { Secret } from './secret.ts';
+
+/** Makes the proofs of possession of one key (DPoP, RFC 9449). Implemented by `auth/dpop/prover.ts`. */
+export interface Proofs {
+  /** The proof for one request that carries `token`: each serves once. */
+  prove(method: string, url: URL, token: Secret): Promise<string>;
+  /** In: the nonce that came with an answer from `url`, for the next proof. */
+  heard(url: URL, nonce: string | undefined): void;
+}
+
+/**
+ * An access token that is bound to a key: of no use but with a proof, made for each request. Any other `Secret` that
+ * stands for an access token is a Bearer token (RFC 6750).
+ */
+export class BoundToken extends Secret {
+  readonly #proofs: Proofs;
+
+  constructor(token: Secret, proofs: Proofs) {
+    super(token.reveal());
+    this.#proofs = proofs;
+  }
+
+  /** What a request has to carry. Made anew for each, also when it is the same once more. */
+  async headersFor(
+    method: string,
+    url: URL,
+  ): Promise<{ readonly authorization: string; readonly dpop: string }> {
+    const dpop = await this.#proofs.prove(method, url, this);
+    return { authorization: `DPoP ${this.reveal()}`, dpop };
+  }
+
+  /** Takes note of the nonce that an answer brought along (RFC 9449 9). */
+  heard(url: URL, nonce: string | string[] | undefined): void {
+    this.#proofs.heard(url, typeof nonce === 'string' ? nonce : undefined);
+  }
+}
 
 /**
  * "Something that gives access tokens": what the bridge is handed. Implemented by `auth/session.ts` for a
@@ -6,8 +41,8 @@ import type { Secret } from './secret.ts';
  */
 export interface AccessTokens {
   /**
-   * The access token to send now: read, or refreshed when it is about to expire. `undefined` when nobody has
-   * signed in (the server may not want a token at all).
+   * The access token to send now, a Bearer token or a `BoundToken`: read, or refreshed when it is about to expire.
+   * `undefined` when nobody has signed in (the server may not want a token at all).
    *
    * Throws AppError: `keychain_locked`, `keychain_unavailable`, `vault_failed`, `issuer_unreachable`.
    */

@@ -75,18 +75,22 @@ function readQuoted(text: string, from: number): { value: string; end: number } 
   return undefined;
 }
 
-/** What a 401 or 403 of a protected resource asks for (RFC 6750 3, RFC 9728 5.1). */
-export interface BearerChallenge {
+/** What a 401 or 403 of a protected resource asks for (RFC 6750 3, RFC 9449 7.1, RFC 9728 5.1). */
+export interface TokenChallenge {
   readonly resourceMetadata: string | undefined;
   /** Space separated, of legal scope tokens only. */
   readonly scope: string | undefined;
   readonly error: string | undefined;
 }
 
-/** The `Bearer` challenge among all, preferring one that names its metadata; undefined when there is none. */
-export function bearerChallenge(header: string | undefined): BearerChallenge | undefined {
-  const bearers = parseChallenges(header ?? '').filter(({ scheme }) => scheme === 'bearer');
-  const best = bearers.find(({ parameters }) => parameters.has('resource_metadata')) ?? bearers[0];
+/**
+ * The challenge for an access token among all: one that names its metadata before one that does not, `Bearer` before
+ * `DPoP`; undefined when there is none.
+ */
+export function tokenChallenge(header: string | undefined): TokenChallenge | undefined {
+  const challenges = parseChallenges(header ?? '');
+  const wanted = ['bearer', 'dpop'].flatMap((name) => challenges.filter(({ scheme }) => scheme === name));
+  const best = wanted.find(({ parameters }) => parameters.has('resource_metadata')) ?? wanted[0];
   if (!best) return undefined;
   const scope = best.parameters.get('scope')?.trim();
   return {
@@ -94,6 +98,29 @@ export function bearerChallenge(header: string | undefined): BearerChallenge | u
     scope: scope && isScope(scope) ? scope : undefined,
     error: best.parameters.get('error'),
   };
+}
+
+/** What a resource says about proofs of possession (RFC 9449 7.1). */
+export interface DpopChallenge {
+  readonly error: string | undefined;
+  /** Signature algorithms that it takes; undefined: not told. */
+  readonly algorithms: readonly string[] | undefined;
+  /** It challenges for no Bearer token beside. */
+  readonly alone: boolean;
+}
+
+/** The `DPoP` challenge among all, preferring one that tells of an error; undefined when there is none. */
+export function dpopChallenge(header: string | undefined): DpopChallenge | undefined {
+  const challenges = parseChallenges(header ?? '');
+  const proofs = challenges.filter(({ scheme }) => scheme === 'dpop');
+  const best = proofs.find(({ parameters }) => parameters.has('error')) ?? proofs[0];
+  return (
+    best && {
+      error: best.parameters.get('error'),
+      algorithms: best.parameters.get('algs')?.split(/ +/).filter(Boolean),
+      alone: challenges.every(({ scheme }) => scheme !== 'bearer'),
+    }
+  );
 }
 
 /** RFC 6749 3.3: visible ASCII without quote and backslash, single spaces between the tokens. */

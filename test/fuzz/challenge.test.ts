@@ -1,6 +1,12 @@
 import fc from 'fast-check';
 import { expect, test, vi } from 'vitest';
-import { bearerChallenge, type Challenge, isScope, parseChallenges } from '../../src/lib/challenge.ts';
+import {
+  type Challenge,
+  dpopChallenge,
+  isScope,
+  parseChallenges,
+  tokenChallenge,
+} from '../../src/lib/challenge.ts';
 import { threat } from '../support/threats.ts';
 import { fuzz, mutated, oddText } from './support/fuzz.ts';
 
@@ -12,7 +18,10 @@ const opaque = fc
     fc.constantFrom('', '=', '=='),
   )
   .map(([body, end]) => body + end);
-const name = fc.oneof(fc.constantFrom('scope', 'error', 'resource_metadata', 'Realm', 'SCOPE'), token);
+const name = fc.oneof(
+  fc.constantFrom('scope', 'error', 'algs', 'resource_metadata', 'Realm', 'SCOPE'),
+  token,
+);
 /** What a quoted string may hold: also what looks like another challenge. */
 const quotable = fc.oneof(
   fc.constantFrom(
@@ -85,11 +94,12 @@ test(
             expect(value.length).toBeLessThan(text.length);
           }
         }
-        const bearer = bearerChallenge(text);
-        if (bearer?.scope !== undefined) {
-          expect(isScope(bearer.scope)).toBe(true);
-          expect(bearer.scope).toMatch(/^[\x20-\x7e]+$/);
+        const asked = tokenChallenge(text);
+        if (asked?.scope !== undefined) {
+          expect(isScope(asked.scope)).toBe(true);
+          expect(asked.scope).toMatch(/^[\x20-\x7e]+$/);
         }
+        for (const name of dpopChallenge(text)?.algorithms ?? []) expect(name).toMatch(/^[^ ]+$/);
       }),
     );
   },

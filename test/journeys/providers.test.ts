@@ -5,8 +5,8 @@ import { command, start } from '../support/command.ts';
 import { freePort } from '../support/free-port.ts';
 import { type Home, makeHome } from '../support/home.ts';
 import { follow } from '../support/plain-browser.ts';
-import { type Emulator, emulate } from '../support/providers/emulator.ts';
 import { commandsIn, textOfPage } from '../support/provider-pages.ts';
+import { type Emulator, emulate } from '../support/providers/emulator.ts';
 import * as providers from '../support/providers/quirks.ts';
 import { type Serving, serve } from '../support/serve.ts';
 

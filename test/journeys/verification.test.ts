@@ -7,10 +7,10 @@ import { freePort } from '../support/free-port.ts';
 import { type Home, makeHome } from '../support/home.ts';
 import {
   allScopes,
+  type World as Issuer,
   openWorld as openIssuer,
   register,
   request,
-  type World as Issuer,
 } from '../unit/idp/support.ts';
 import { json, openTestProvider, type TestProvider } from '../unit/server/support/provider.ts';
 

@@ -37,6 +37,8 @@ export interface Client {
   readonly dynamic: boolean;
   /** Its registration says that it pushes its authorization requests (RFC 9126 6). */
   readonly pushesRequests?: boolean;
+  /** Its registration says that all its tokens are bound to a key (RFC 9449 5.2). */
+  readonly bindsTokens?: boolean;
 }
 
 /**

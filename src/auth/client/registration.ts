@@ -161,6 +161,7 @@ function readRegistration(
       authMethod: byKey ? 'private_key_jwt' : authMethodFor(secret, told, methods),
       ...(byKey ? { key } : {}),
       dynamic: true,
+      ...(answer.dpop_bound_access_tokens === true ? { bindsTokens: true } : {}),
       ...(answer.require_pushed_authorization_requests === true ? { pushesRequests: true } : {}),
     },
     redirectUri,

@@ -25,6 +25,7 @@ export interface AuthorizationServer {
   readonly token_endpoint_auth_signing_alg_values_supported?: string[];
   readonly code_challenge_methods_supported?: string[];
   readonly id_token_signing_alg_values_supported?: string[];
+  readonly dpop_signing_alg_values_supported?: string[];
   readonly authorization_response_iss_parameter_supported?: boolean;
   readonly client_id_metadata_document_supported?: boolean;
 }
@@ -171,6 +172,7 @@ function checked(
     ...(document.client_id_metadata_document_supported === true
       ? { client_id_metadata_document_supported: true }
       : {}),
+    ...strings('dpop_signing_alg_values_supported'),
     ...(document.authorization_response_iss_parameter_supported === true
       ? { authorization_response_iss_parameter_supported: true }
       : {}),

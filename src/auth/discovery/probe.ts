@@ -1,5 +1,10 @@
 import type { IncomingMessage } from 'node:http';
-import { type BearerChallenge, bearerChallenge } from '../../lib/challenge.ts';
+import {
+  type DpopChallenge,
+  dpopChallenge,
+  type TokenChallenge,
+  tokenChallenge,
+} from '../../lib/challenge.ts';
 import { AppError } from '../../lib/errors.ts';
 import { readAll } from '../../lib/http.ts';
 import { isObject, parseJsonObject } from '../../lib/json.ts';
@@ -11,7 +16,11 @@ import { type Reach, sameOriginTarget, serverFailure } from './reach.ts';
 export type Probe =
   /** It answers MCP: no token wanted, so far. */
   | { readonly wants: 'nothing' }
-  | { readonly wants: 'token'; readonly challenge: BearerChallenge | undefined }
+  | {
+      readonly wants: 'token';
+      readonly challenge: TokenChallenge | undefined;
+      readonly dpop: DpopChallenge | undefined;
+    }
   /** Neither an MCP answer nor a 401. */
   | { readonly wants: 'unclear'; readonly status: number };
 
@@ -79,7 +88,8 @@ async function judge(reach: Reach, url: URL, incoming: IncomingMessage): Promise
   const session = incoming.headers['mcp-session-id'];
   try {
     if (status === 401) {
-      return { wants: 'token', challenge: bearerChallenge(incoming.headers['www-authenticate']) };
+      const header = incoming.headers['www-authenticate'];
+      return { wants: 'token', challenge: tokenChallenge(header), dpop: dpopChallenge(header) };
     }
     if (await speaksMcp(incoming, status, url)) {
       if (typeof session === 'string') await endSession(reach, url, session);

@@ -11,6 +11,10 @@ export interface ResourceMetadata {
   readonly resource: string;
   readonly issuers: readonly string[];
   readonly scopes: readonly string[];
+  /** Only tokens bound to a key are taken (`dpop_bound_access_tokens_required`). */
+  readonly dpopRequired: boolean;
+  /** Algorithms of proofs that are taken; undefined: not told. */
+  readonly dpopAlgorithms: readonly string[] | undefined;
 }
 
 const name = 'oauth-protected-resource';
@@ -73,6 +77,8 @@ async function read(reach: Reach, server: URL, place: string): Promise<ResourceM
     scopes: (stringsMember(document, 'scopes_supported') ?? []).filter(
       (scope) => isScope(scope) && !scope.includes(' '),
     ),
+    dpopRequired: document.dpop_bound_access_tokens_required === true,
+    dpopAlgorithms: stringsMember(document, 'dpop_signing_alg_values_supported'),
   };
 }
 

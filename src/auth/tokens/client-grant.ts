@@ -18,7 +18,7 @@ export function askAsClient(
 ): Promise<GrantResult> {
   const wanted = { ...parameters, ...(scope ? { scope } : {}), ...(resource ? { resource } : {}) };
   const secrets = [asking.client.secret?.reveal() ?? ''];
-  return askForTokens({ ...asking, secrets }, (library, configuration) =>
-    library.clientCredentialsGrant(configuration, wanted),
+  return askForTokens({ ...asking, secrets }, (library, configuration, _recording, proof) =>
+    library.clientCredentialsGrant(configuration, wanted, proof),
   );
 }

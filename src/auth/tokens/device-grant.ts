@@ -72,7 +72,7 @@ export async function askForDeviceCode(
  */
 export async function pollForTokens(
   reach: Reach,
-  { server, client, resource }: Asked,
+  { server, client, resource, binding }: Asked,
   { answer, lifeMs }: DeviceCode,
   log: Log,
   ranOut: () => AppError,
@@ -82,10 +82,10 @@ export async function pollForTokens(
   const signal = reach.signal ? AbortSignal.any([reach.signal, over]) : over;
   const parameters: Record<string, string> = resource ? { resource } : {};
   const result = await askForTokens(
-    { reach, server, client, secrets },
-    (library, configuration, recording) => {
+    { reach, server, client, secrets, binding },
+    (library, configuration, recording, proof) => {
       useFetch(library, configuration, patient(recording, log));
-      return library.pollDeviceAuthorizationGrant(configuration, answer, parameters, { signal });
+      return library.pollDeviceAuthorizationGrant(configuration, answer, parameters, { signal, ...proof });
     },
   );
   if ('granted' in result) return result.granted;

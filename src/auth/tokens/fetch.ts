@@ -1,8 +1,10 @@
+import { dpopChallenge } from '../../lib/challenge.ts';
 import { AppError } from '../../lib/errors.ts';
 import type { Answer } from '../../lib/http.ts';
 import { isObject, type JsonObject, nestsDeeperThan } from '../../lib/json.ts';
 import { display } from '../../lib/text.ts';
 import { exchangeWith, issuerDown, issuerFailure, type Reach } from '../discovery/reach.ts';
+import { isNonce } from '../dpop/prover.ts';
 
 /** What `openid-client` calls instead of the global `fetch`. */
 export type LibraryFetch = (
@@ -65,10 +67,18 @@ export function recordingFetch(reach: Reach, issuer: string): RecordingFetch {
 function response({ status, headers, body }: Answer): Response {
   const json = jsonOf(body);
   const type = json ? 'application/json' : (headers['content-type'] ?? '');
-  const init = { status, headers: { 'content-type': type } };
+  const nonce = headers['dpop-nonce'];
+  const proofs = typeof nonce === 'string' && isNonce(nonce) ? proofHeaders(nonce, headers) : {};
+  const init = { status, headers: { 'content-type': type, ...proofs } };
   if (status === 204 || status === 205) return new Response(null, init);
   // What is no JSON object is no answer; the library's parse error would quote it, tokens and all.
   return new Response(json ? JSON.stringify(tolerant(json)) : '', init);
+}
+
+/** What the library has to see of a server that wants its nonce in our proofs (RFC 9449 8, 9). */
+function proofHeaders(nonce: string, { 'www-authenticate': challenge }: Answer['headers']) {
+  const asks = dpopChallenge(challenge)?.error === 'use_dpop_nonce';
+  return { 'dpop-nonce': nonce, ...(asks ? { 'www-authenticate': 'DPoP error="use_dpop_nonce"' } : {}) };
 }
 
 function originOf(location: string | undefined, from: URL): string {

@@ -36,14 +36,17 @@ async function userinfo(
   grant: Grant,
   subject: string | undefined,
 ): Promise<DisplayIdentity> {
-  const { server, client } = asked;
+  const { server, client, binding } = asked;
   if (server.userinfo_endpoint === undefined) return identityOf({});
   try {
     const library = await loadLibrary();
     const limited = { ...reach, signal: within(reach.signal, userinfoMs) };
     const configuration = configure(library, { reach: limited, server, client });
     const expected = subject ?? library.skipSubjectCheck;
-    return identityOf(await library.fetchUserInfo(configuration, grant.accessToken.reveal(), expected));
+    const prover = grant.bound ? binding?.prover : undefined;
+    const proof = prover && { DPoP: await prover.handle(library, configuration) };
+    const token = grant.accessToken.reveal();
+    return identityOf(await library.fetchUserInfo(configuration, token, expected, proof));
   } catch {
     return identityOf({});
   }

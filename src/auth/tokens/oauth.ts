@@ -7,6 +7,7 @@ import { clientAuthentication, otherWaysOf } from '../client/authentication.ts';
 import type { Client } from '../client/client.ts';
 import type { AuthorizationServer } from '../discovery/issuer-metadata.ts';
 import { issuerDown, type Reach } from '../discovery/reach.ts';
+import type { Binding } from '../dpop/binding.ts';
 import { type RecordingFetch, recordingFetch } from './fetch.ts';
 
 /**
@@ -26,6 +27,8 @@ export interface Grant {
   readonly scope: string | undefined;
   /** Seconds; undefined when the server said nothing, or nothing sensible. */
   readonly expiresIn: number | undefined;
+  /** To the key of the request (DPoP): else it is a Bearer token. */
+  readonly bound: boolean;
   /** Claims of the id token, validated; undefined without one. */
   readonly claims: JsonObject | undefined;
 }
@@ -47,7 +50,11 @@ type Request<T> = (
   library: typeof Library,
   configuration: Library.Configuration,
   recording: RecordingFetch,
+  proof: ProofOption,
 ) => Promise<T>;
+
+/** How the library is told to prove the possession of a key. */
+type ProofOption = { readonly DPoP: Library.DPoPHandle } | undefined;
 
 /** The endpoints that we prove ourselves at as a client, by the member without which their answer is none. */
 const endpoints = {
@@ -63,6 +70,8 @@ export interface Asking {
   readonly reach: Reach;
   readonly server: AuthorizationServer;
   readonly client: Client;
+  /** Asks for tokens that are bound to a key. */
+  readonly binding?: Binding | undefined;
   /** What the request carries: taken out of whatever the server says in return. */
   readonly secrets: readonly string[];
 }
@@ -74,8 +83,7 @@ export interface Asking {
  * fails the library's checks), and those of `recordingFetch`.
  */
 export function askForTokens(asking: Asking, send: Request<unknown>): Promise<GrantResult> {
-  const { issuer } = asking.server;
-  return askIssuer(asking, 'access_token', async (...parts) => grantOf(await send(...parts), issuer));
+  return askIssuer(asking, 'access_token', async (...parts) => grantOf(await send(...parts), asking));
 }
 
 /** Sends one request as the client that we are, to the endpoint whose answer has the member `needed`. Throws as `askForTokens`. */
@@ -108,7 +116,9 @@ async function ask<T>(
   try {
     const endpoint = asking.server[endpoints[needed].member];
     const configuration = configure(library, asking, recording, endpoint);
-    return { granted: await send(library, configuration, recording), as: asking.client };
+    const { binding } = asking;
+    const proof = binding && { DPoP: await binding.prover.handle(library, configuration) };
+    return { granted: await send(library, configuration, recording, proof), as: asking.client };
   } catch (error) {
     const ours = appErrorIn(error);
     if (ours) throw ours;
@@ -160,10 +170,18 @@ export function configure(
 
 const longestToken = 16 * 1024;
 
-function grantOf(answer: unknown, issuer: string): Grant {
+/** The token's type has to be one that was asked for (RFC 6749 7.1, RFC 9449 5). */
+function grantOf(answer: unknown, { server: { issuer }, binding }: Asking): Grant {
   const from = isObject(answer) ? answer : {};
-  if (from.token_type !== 'bearer') {
+  const bound = from.token_type === 'dpop';
+  if (bound ? !binding : from.token_type !== 'bearer') {
     throw new AppError('sign_in_failed', `${display(issuer)} gave a token that is no Bearer token`);
+  }
+  if (!bound && binding?.required) {
+    const message = `${display(issuer)} gave a Bearer token where one bound to our key (DPoP) is needed`;
+    throw new AppError('sign_in_failed', message, {
+      hint: 'it is of no use, or of more use to a thief: tell the operator of the authorization server',
+    });
   }
   const claims = (answer as Library.TokenEndpointResponseHelpers).claims();
   const refreshToken = stringMember(from, 'refresh_token');
@@ -171,6 +189,7 @@ function grantOf(answer: unknown, issuer: string): Grant {
     accessToken: token(stringMember(from, 'access_token') ?? '', issuer),
     refreshToken: refreshToken === undefined ? undefined : token(refreshToken, issuer),
     scope: stringMember(from, 'scope'),
+    bound,
     expiresIn: typeof from.expires_in === 'number' ? from.expires_in : undefined,
     claims: claims && { ...claims },
   };

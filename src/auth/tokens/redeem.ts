@@ -41,16 +41,17 @@ export async function settle(reach: Reach, asked: Asked, grant: Grant, now: numb
 }
 
 function exchange(reach: Reach, request: AuthorizationRequest, parameters: URLSearchParams) {
-  const { server, client, nonce, state } = request;
+  const { server, client, binding, nonce, state } = request;
   const verifier = request.verifier.reveal();
   const secrets = [parameters.get('code') ?? '', verifier, client.secret?.reveal() ?? ''];
   const answer = new URL(`${request.redirectUri}?${parameters}`);
   const checks = { pkceCodeVerifier: verifier, expectedState: state };
   const resource: Record<string, string> = request.resource ? { resource: request.resource } : {};
-  return askForTokens({ reach, server, client, secrets }, async (library, configuration, recording) => {
+  const asking = { reach, server, client, secrets, binding };
+  return askForTokens(asking, async (library, configuration, recording, proof) => {
     const withNonce = nonce === undefined ? checks : { ...checks, expectedNonce: nonce };
     try {
-      return await library.authorizationCodeGrant(configuration, answer, { ...withNonce }, resource);
+      return await library.authorizationCodeGrant(configuration, answer, { ...withNonce }, resource, proof);
     } catch (error) {
       // Somebody who unticks `openid` at the provider gets tokens without an id token: no nonce to check.
       const json = recording.heard()?.json;
@@ -58,13 +59,14 @@ function exchange(reach: Reach, request: AuthorizationRequest, parameters: URLSe
       configuration[library.customFetch] = recording.replay as NonNullable<
         (typeof configuration)[typeof library.customFetch]
       >;
-      return library.authorizationCodeGrant(configuration, answer, { ...checks }, resource);
+      return library.authorizationCodeGrant(configuration, answer, { ...checks }, resource, proof);
     }
   });
 }
 
 /** A grant as it is kept. In: `now` in milliseconds since the epoch. */
-export function tokenSetOf({ server, client, scope, resource }: Asked, grant: Grant, now: number): TokenSet {
+export function tokenSetOf(asked: Asked, grant: Grant, now: number): TokenSet {
+  const { server, client, scope, resource, binding } = asked;
   return {
     accessToken: grant.accessToken,
     refreshToken: grant.refreshToken,
@@ -77,6 +79,7 @@ export function tokenSetOf({ server, client, scope, resource }: Asked, grant: Gr
     tokenEndpoint: server.token_endpoint,
     revocationEndpoint: server.revocation_endpoint,
     idTokenAlgorithms: server.id_token_signing_alg_values_supported,
+    boundTo: grant.bound ? binding?.prover.key : undefined,
     dead: false,
     signedInAt: now,
   };

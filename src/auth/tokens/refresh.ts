@@ -2,6 +2,7 @@ import { AppError } from '../../lib/errors.ts';
 import { display } from '../../lib/text.ts';
 import type { AuthorizationServer } from '../discovery/issuer-metadata.ts';
 import type { Reach } from '../discovery/reach.ts';
+import type { Prover } from '../dpop/prover.ts';
 import { askAsClient } from './client-grant.ts';
 import { type Asking, askForTokens, type GrantResult, type Refusal } from './oauth.ts';
 import { lifetimeOf, type TokenSet } from './token-set.ts';
@@ -20,17 +21,20 @@ export function rememberedServer(set: TokenSet): AuthorizationServer {
  * One renewal: a refresh (RFC 6749 6), or a new token for the client itself (4.4). What the answer leaves out stays
  * as it was: refresh token, scope.
  *
- * In: `again`, what to do when it stays so. Out: `refused` when the issuer will never renew this set again. Throws AppError `issuer_unreachable` (try
- * again later), `invalid_target`, `remote_error` (a refusal that is about the request, not about the token).
+ * In: `again`, what to do when it stays so; `prover`, of the key that the set is bound to: the new tokens are, too.
+ * Out: `refused` when the issuer will never renew this set again. Throws AppError `issuer_unreachable` (try again
+ * later), `invalid_target`, `remote_error` (a refusal that is about the request, not about the token).
  */
 export async function refresh(
   reach: Reach,
   set: TokenSet,
   now: () => number,
   again: string,
+  prover?: Prover,
 ): Promise<TokenSet | { readonly refused: Refusal }> {
   const { client, clientGrant, resource } = set;
-  const asking = { reach, server: rememberedServer(set), client };
+  const binding = prover && { prover, required: true };
+  const asking = { reach, server: rememberedServer(set), client, binding };
   const result = await (clientGrant ? askAsClient(asking, resource, clientGrant) : askAgain(asking, set));
   if ('refused' in result) {
     if (isFinal(result.refused)) return result;
@@ -56,8 +60,8 @@ function askAgain(
   const token = refreshToken?.reveal() ?? '';
   const secrets = [token, asking.client.secret?.reveal() ?? ''];
   const parameters: Record<string, string> = resource ? { resource } : {};
-  return askForTokens({ ...asking, secrets }, (library, configuration) =>
-    library.refreshTokenGrant(configuration, token, parameters),
+  return askForTokens({ ...asking, secrets }, (library, configuration, _recording, proof) =>
+    library.refreshTokenGrant(configuration, token, parameters, proof),
   );
 }
 

@@ -2,6 +2,7 @@ import { isObject, type JsonObject, parseJsonObject, stringMember } from '../../
 import { Secret } from '../../lib/secret.ts';
 import type { Client, ClientAuthMethod, KeyReference } from '../client/client.ts';
 import { clientAuthMethods, readings } from '../client/client.ts';
+import { type DpopKey, parseDpopKey, printDpopKey } from '../dpop/key.ts';
 import type { ClientGrant } from './client-grant.ts';
 
 /**
@@ -26,6 +27,8 @@ export interface TokenSet {
   readonly tokenEndpoint: string;
   readonly revocationEndpoint: string | undefined;
   readonly idTokenAlgorithms: readonly string[] | undefined;
+  /** The key that the tokens are bound to (DPoP, RFC 9449); undefined: Bearer tokens. */
+  readonly boundTo: DpopKey | undefined;
   /** The issuer refused the refresh for good. */
   readonly dead: boolean;
   /** When the person signed in; a refresh does not change it. Milliseconds since the epoch. */
@@ -50,7 +53,7 @@ export function isRenewable({ refreshToken, clientGrant, dead }: TokenSet): bool
 }
 
 export function printTokenSet(set: TokenSet): Secret {
-  const { accessToken, refreshToken, client, ...rest } = set;
+  const { accessToken, refreshToken, client, boundTo, ...rest } = set;
   return new Secret(
     JSON.stringify({
       version: 1,
@@ -58,6 +61,7 @@ export function printTokenSet(set: TokenSet): Secret {
       accessToken: accessToken.reveal(),
       refreshToken: refreshToken?.reveal(),
       client: printClient(client),
+      boundTo: boundTo && printDpopKey(boundTo),
     }),
   );
 }
@@ -70,6 +74,9 @@ export function parseTokenSet(text: Secret): TokenSet | undefined {
   );
   const client = parseClient(from.client as JsonObject | undefined);
   if (!accessToken || !issuer || !tokenEndpoint || !client) return undefined;
+  const boundTo = parseDpopKey(from.boundTo);
+  // Without its key a bound token is lost; it must not go out as a Bearer token.
+  if (from.boundTo !== undefined && !boundTo) return undefined;
   const number = (name: string) => (typeof from[name] === 'number' ? (from[name] as number) : undefined);
   const refreshToken = stringMember(from, 'refreshToken');
   const algorithms = from.idTokenAlgorithms;
@@ -86,6 +93,7 @@ export function parseTokenSet(text: Secret): TokenSet | undefined {
     tokenEndpoint,
     revocationEndpoint: stringMember(from, 'revocationEndpoint'),
     idTokenAlgorithms: Array.isArray(algorithms) ? algorithms.map(String) : undefined,
+    boundTo,
     dead: from.dead === true,
     signedInAt: number('signedInAt') ?? 0,
   };
@@ -109,6 +117,7 @@ export function parseClient(from: JsonObject | undefined): Client | undefined {
     ...(reading ? { reading } : {}),
     dynamic: from.dynamic === true,
     ...(from.pushesRequests === true ? { pushesRequests: true } : {}),
+    ...(from.bindsTokens === true ? { bindsTokens: true } : {}),
   };
 }
 

@@ -4,6 +4,9 @@ import { Secret } from '../../lib/secret.ts';
 import { entryKey } from '../../vault/key.ts';
 import type { Lock } from '../../vault/vault.ts';
 import type { AuthorizationServer } from '../discovery/issuer-metadata.ts';
+import type { Binding } from '../dpop/binding.ts';
+import { parseDpopKey, printDpopKey } from '../dpop/key.ts';
+import { createProver } from '../dpop/prover.ts';
 import type { SignInEdges } from '../edges.ts';
 import type { Pushed } from '../pushed-request.ts';
 import type { AuthorizationRequest } from '../request.ts';
@@ -54,7 +57,7 @@ export function openSignInWindow(
     return {
       async pending() {
         const text = await vault.load(key);
-        const found = text && parsePending(text, now());
+        const found = text && parsePending(text, now);
         // What is too old, or no longer to be read, goes with the release.
         written = text !== undefined && found?.kind !== 'pause';
         return found;
@@ -90,11 +93,24 @@ export function openSignInWindow(
   };
 }
 
-function printRequest({ verifier, client, ...rest }: AuthorizationRequest) {
-  return { ...rest, verifier: verifier.reveal(), client: printClient(client) };
+function printRequest({ verifier, client, binding, ...rest }: AuthorizationRequest) {
+  return {
+    ...rest,
+    verifier: verifier.reveal(),
+    client: printClient(client),
+    binding: binding && { required: binding.required, key: printDpopKey(binding.prover.key) },
+  };
 }
 
-function parsePending(text: Secret, now: number): Pending | undefined {
+function parseBinding(from: unknown, now: () => number): Binding | undefined {
+  const key = isObject(from) ? parseDpopKey(from.key) : undefined;
+  return key && isObject(from)
+    ? { prover: createProver(key, now), required: from.required === true }
+    : undefined;
+}
+
+function parsePending(text: Secret, clock: () => number): Pending | undefined {
+  const now = clock();
   const from = parseJsonObject(text.reveal(), 'the vault', 'remote_error');
   const { kind, until, startedAt } = from;
   if (kind === 'pause') return typeof until === 'number' && until > now ? { kind, until } : undefined;
@@ -103,6 +119,8 @@ function parsePending(text: Secret, now: number): Pending | undefined {
   );
   const client = parseClient(isObject(from.client) ? from.client : undefined);
   if (!url || !redirectUri || !state || !verifier || !client || !isObject(from.server)) return undefined;
+  const binding = parseBinding(from.binding, clock);
+  if (from.binding !== undefined && !binding) return undefined;
   if (typeof startedAt !== 'number' || startedAt + signInMs < now || startedAt > now + signInMs) {
     return undefined;
   }
@@ -119,6 +137,7 @@ function parsePending(text: Secret, now: number): Pending | undefined {
       nonce: stringMember(from, 'nonce'),
       scope: stringMember(from, 'scope'),
       resource: stringMember(from, 'resource'),
+      binding,
       // Written by us after the check, into a store that only we write to.
       server: from.server as unknown as AuthorizationServer,
       client,

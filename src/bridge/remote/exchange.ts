@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
-import type { AccessTokens } from '../../lib/access.ts';
-import { bearerChallenge } from '../../lib/challenge.ts';
+import { type AccessTokens, BoundToken } from '../../lib/access.ts';
+import { tokenChallenge } from '../../lib/challenge.ts';
 import { commandLine } from '../../lib/command-line.ts';
 import { AppError, asAppError } from '../../lib/errors.ts';
 import { type HttpClient, type RequestOptions, readAll } from '../../lib/http.ts';
@@ -8,6 +8,7 @@ import type { Secret } from '../../lib/secret.ts';
 import type { RemoteSettings } from '../../lib/settings.ts';
 import { display } from '../../lib/text.ts';
 import { type Failure, isFailure, networkFailure } from './failure.ts';
+import { faultOfProof, proofRefused } from './proof.ts';
 import { retryAfterMs } from './retry-after.ts';
 
 export interface ExchangeOptions extends RequestOptions {
@@ -19,11 +20,12 @@ export interface ExchangeOptions extends RequestOptions {
 }
 
 /**
- * Every HTTP request of the bridge: the Bearer header, the redirects and what a status means.
+ * Every HTTP request of the bridge: the access token, the redirects and what a status means.
  *
  * `open` gives the answer of a 2xx; everything else is a failure. A 401 leads to one renewal and one more try
  * (the gate refused the first, so nothing has run), and so does a 403 for want of scopes when a sign-in has brought
- * another token meanwhile. The token goes to the server's origin and nowhere else.
+ * another token meanwhile. A token that is bound to a key goes with a proof for each request (`proof.ts`). The token
+ * goes to the server's origin and nowhere else.
  */
 export interface Exchange {
   open(url: URL, options: ExchangeOptions): Promise<IncomingMessage | Failure>;
@@ -71,20 +73,31 @@ export function createExchange(
 
   async function follow(url: URL, options: ExchangeOptions, token: Secret | undefined) {
     const headers: Record<string, string> = { ...remote.headers, ...options.headers };
+    const bound = token instanceof BoundToken ? token : undefined;
     let target = url;
-    for (let redirects = 0; ; redirects++) {
+    for (let [redirects, nonces] = [0, 0]; ; ) {
       if (target.origin !== server.origin) return foreignRedirect(server, target);
-      if (token) headers.authorization = `Bearer ${token.reveal()}`;
+      if (bound) Object.assign(headers, await bound.headersFor(options.method ?? 'GET', target));
+      else if (token) headers.authorization = `Bearer ${token.reveal()}`;
       let incoming: IncomingMessage;
       try {
         incoming = await (options.lane ?? http).open(target, { headersTimeoutMs: 0, ...options, headers });
       } catch (error) {
         return networkFailure(error, target);
       }
+      if (bound) {
+        const fault = faultOfProof(bound, target, incoming);
+        if (fault === 'nonce' && nonces++ === 0) {
+          incoming.destroy();
+          continue;
+        }
+        if (fault) return proofRefused(remote, incoming, now());
+      }
       const location = redirectOf(incoming);
       if (location === undefined) return incoming;
       incoming.destroy();
-      if (redirects === maxRedirects || !URL.canParse(location, target.href)) return endlessRedirect(server);
+      if (redirects++ === maxRedirects || !URL.canParse(location, target.href))
+        return endlessRedirect(server);
       target = new URL(location, target);
     }
   }
@@ -141,7 +154,7 @@ function forbidden(
   token: Secret | undefined,
 ): Failure {
   const { host } = remote.server;
-  const challenge = bearerChallenge(incoming.headers['www-authenticate']);
+  const challenge = tokenChallenge(incoming.headers['www-authenticate']);
   if (challenge?.error === 'insufficient_scope') {
     // Our own token, given back as a scope, would be shown.
     const echoed = token !== undefined && challenge.scope?.includes(token.reveal());

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { bearerChallenge, isScope, parseChallenges } from '../../../src/lib/challenge.ts';
+import { isScope, parseChallenges, tokenChallenge } from '../../../src/lib/challenge.ts';
 import { threat } from '../../support/threats.ts';
 
 const plain = (header: string) =>
@@ -81,9 +81,9 @@ describe('parseChallenges', () => {
   });
 });
 
-describe('bearerChallenge', () => {
+describe('tokenChallenge', () => {
   it('prefers the one that names its metadata', () => {
-    const found = bearerChallenge('Bearer realm="x", Bearer resource_metadata="https://a/", scope="a  b"');
+    const found = tokenChallenge('Bearer realm="x", Bearer resource_metadata="https://a/", scope="a  b"');
     expect(found).toEqual({ resourceMetadata: 'https://a/', scope: undefined, error: undefined });
   });
   it.each([
@@ -102,11 +102,11 @@ describe('bearerChallenge', () => {
     ['Bearer error="insufficient_scope", scope="a\u0007b"', 'insufficient_scope', undefined],
     ['Bearer error="x", DPoP error="y", scope="z"', 'x', undefined],
   ])('%s', (header, error, scope) => {
-    expect(bearerChallenge(header)).toEqual({ resourceMetadata: undefined, error, scope });
+    expect(tokenChallenge(header)).toEqual({ resourceMetadata: undefined, error, scope });
   });
   it('is undefined without a Bearer challenge', () => {
-    expect(bearerChallenge('Basic realm="Bearer"')).toBeUndefined();
-    expect(bearerChallenge(undefined)).toBeUndefined();
+    expect(tokenChallenge('Basic realm="Bearer"')).toBeUndefined();
+    expect(tokenChallenge(undefined)).toBeUndefined();
   });
   it(threat('C18', 'a scope that is none is dropped'), () => {
     expect(isScope('openid profile')).toBe(true);

@@ -6,10 +6,10 @@ import type { IssuerRules } from '../../../src/lib/settings.ts';
 import { threat } from '../../support/threats.ts';
 import {
   allScopes,
+  type World as Issuer,
   openWorld as openIssuer,
   register,
   request,
-  type World as Issuer,
 } from '../idp/support.ts';
 import { call, defaultRules, openWorld, type World } from './support/world.ts';
 
