@@ -1,6 +1,7 @@
 import http from 'node:http';
 import https from 'node:https';
 import type { LookupFunction, Socket } from 'node:net';
+import type { SecureContext } from 'node:tls';
 import { isConnecting, neverConnected, whileConnecting } from './connecting.ts';
 import { AppError } from './errors.ts';
 import type { ProxyFor } from './proxy.ts';
@@ -57,6 +58,8 @@ export interface HttpClient {
   read(url: URL, options?: ReadOptions): Promise<Answer>;
   /** Another client with connections of its own, which are closed with this one's. */
   fork(more?: Pick<HttpClientOptions, 'maxSockets' | 'keepUntilClosed' | 'authorities'>): HttpClient;
+  /** Trusts what this client trusts, for TLS that is not HTTP; `undefined`: what Node trusts. */
+  readonly secureContext?: SecureContext | undefined;
   /** Closes the idle connections: what is sent from now on goes by new ones. */
   retire(): void;
   /** Closes all connections. */
@@ -207,7 +210,7 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
       for (const socket of Object.values(agent.freeSockets).flat()) socket?.destroy();
     }
   };
-  return { open, read, close, retire, fork };
+  return { open, read, close, retire, fork, secureContext: secure.options.secureContext };
 }
 
 function keepSocketAlive(socket: Socket): boolean {

@@ -71,7 +71,7 @@ export async function openWhoamiServer(options: WhoamiServerOptions): Promise<Wh
   const now = options.now ?? Date.now;
   let draining = false;
   const isDraining = () => draining;
-  const openSessions = await howToKeepSessions(options, now);
+  const sessions = await openSessions(options, now);
   // The address is not known before the port is, and no request comes before it is.
   let app: ReturnType<typeof createApp> | undefined;
   const listener = await openListener({
@@ -79,13 +79,15 @@ export async function openWhoamiServer(options: WhoamiServerOptions): Promise<Wh
     port: settings.port,
     maxConnections: settings.maxSessions * 2 + spareConnections,
     handle: async (req, res) => app?.(req, res),
+  }).catch(async (error: unknown) => {
+    await sessions.endAll();
+    throw error;
   });
   const address = publicAddress(settings, listener.port);
   const { resources, prefixes } = address;
   const verification = settings.noAuth
     ? undefined
     : openVerification({ ...settings, resources, http, log, now, observe: options.observe });
-  const sessions = openSessions();
   const page = createPage({
     // A page for people offers one sign-in: with the first of several authorization servers.
     issuer: settings.issuers[0]?.issuer,
@@ -139,15 +141,15 @@ export async function openWhoamiServer(options: WhoamiServerOptions): Promise<Wh
 }
 
 /** In memory, or shared with other replicas: only then is the client of the store loaded. */
-async function howToKeepSessions(
-  { settings, log, livenessMs }: WhoamiServerOptions,
+async function openSessions(
+  { settings, http, log, livenessMs }: WhoamiServerOptions,
   now: () => number,
-): Promise<() => Sessions> {
+): Promise<Sessions> {
   const { redis: url, maxSessions, noAuth } = settings;
   const common = { maxSessions, sharePerUser: !noAuth, log, now };
-  if (!url) return () => createMemorySessions(common);
+  if (!url) return createMemorySessions(common);
   const { openSharedSessions } = await import('./sessions/redis/redis.ts');
-  return () => openSharedSessions({ ...common, url, livenessMs });
+  return openSharedSessions({ ...common, url, secureContext: http.secureContext, livenessMs });
 }
 
 function below(

@@ -1,3 +1,4 @@
+import type { SecureContext } from 'node:tls';
 import { createClient } from '@redis/client';
 import { AppError, asAppError, reasonOf } from '../../../lib/errors.ts';
 import type { Secret } from '../../../lib/secret.ts';
@@ -27,6 +28,8 @@ export interface Connection {
 
 export interface ConnectionOptions {
   readonly url: Secret;
+  /** What to trust over `rediss://`; default: what Node trusts. */
+  readonly secureContext?: SecureContext | undefined;
   /** It can be used, now for the first time or again. `first`: it came up at the first try. */
   readonly onUp: (first: boolean) => void;
   /** It cannot: lost, or not to be had. Told once for each time. */
@@ -35,7 +38,7 @@ export interface ConnectionOptions {
 
 type Client = ReturnType<typeof createOne>;
 
-export function openConnection({ url, onUp, onDown }: ConnectionOptions): Connection {
+export function openConnection({ url, secureContext, onUp, onDown }: ConnectionOptions): Connection {
   let current: Client | undefined;
   let closed = false;
   let waiting = 0;
@@ -46,7 +49,7 @@ export function openConnection({ url, onUp, onDown }: ConnectionOptions): Connec
     let tries = 0;
     let known = true;
     while (!closed) {
-      const client = createOne(url);
+      const client = createOne(url, secureContext);
       const lost = new Promise<unknown>((resolve) => {
         client.on('error', resolve);
         client.on('end', resolve);
@@ -133,7 +136,9 @@ export function openConnection({ url, onUp, onDown }: ConnectionOptions): Connec
 }
 
 /** One client for one connection: its own way of connecting again would send old commands behind our back. */
-function createOne(url: Secret) {
+function createOne(url: Secret, secureContext: SecureContext | undefined) {
+  const socket = { connectTimeout: connectLimit, reconnectStrategy: false } as const;
+  const isSecure = new URL(url.reveal()).protocol === 'rediss:';
   return createClient({
     url: url.reveal(),
     RESP: 2,
@@ -141,6 +146,6 @@ function createOne(url: Secret) {
     disableClientInfo: true,
     maintNotifications: 'disabled',
     commandOptions: { timeout: 0 },
-    socket: { connectTimeout: connectLimit, reconnectStrategy: false },
+    socket: isSecure && secureContext ? { ...socket, tls: true, secureContext } : socket,
   });
 }

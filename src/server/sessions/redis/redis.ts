@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import type { SecureContext } from 'node:tls';
 import type { Secret } from '../../../lib/secret.ts';
 import { createMemorySessions, type LocalSession, type MemorySessionsOptions } from '../memory.ts';
 import type { Outcome, Session, Sessions } from '../sessions.ts';
@@ -16,29 +17,39 @@ const settleLimit = 2_000;
 
 export interface SharedSessionsOptions extends Omit<MemorySessionsOptions, 'removed' | 'leaving'> {
   readonly url: Secret;
+  /** What to trust over `rediss://`; default: what Node trusts. */
+  readonly secureContext?: SecureContext | undefined;
   /** How long a replica counts as alive after a sign of life. Milliseconds; default 15 s. */
   readonly livenessMs?: number | undefined;
 }
 
 /**
- * Sessions of several replicas. Each holds its own streams in memory and answers POSTs to them alone. A POST for
+ * Sessions of several replicas; settles when Redis is there, or is known not to be. Each holds its own streams in memory and answers POSTs to them alone. A POST for
  * a stream that another one holds runs where it has landed; its answer alone, sealed, goes to the inbox of the
  * replica that has the stream. Without Redis the first kind goes on, and the second is `away`.
  */
-export function openSharedSessions(options: SharedSessionsOptions): Sessions {
-  const { url, log, livenessMs = defaultLiveness } = options;
+export async function openSharedSessions(options: SharedSessionsOptions): Promise<Sessions> {
+  const { url, secureContext, log, livenessMs = defaultLiveness } = options;
   const self = randomBytes(9).toString('base64url');
   const local = createMemorySessions({
     ...options,
     removed: (session) => void directory.remove([session]),
     leaving,
   });
+  let tried = () => {};
+  const firstTry = new Promise<void>((resolve) => {
+    tried = resolve;
+  });
   const redis = openConnection({
     url,
-    onUp: (first) => void connected(first),
-    onDown: (reason) => log.warn('Redis is away: only streams of this process are answered', { reason }),
+    secureContext,
+    onUp: (first) => void connected(first).finally(tried),
+    onDown(reason) {
+      log.warn('Redis is away: only streams of this process are answered', { reason });
+      tried();
+    },
   });
-  const reader = openConnection({ url, onUp: () => inbox.read() });
+  const reader = openConnection({ url, secureContext, onUp: () => inbox.read() });
   const directory = createDirectory({
     self,
     redis,
@@ -126,6 +137,7 @@ export function openSharedSessions(options: SharedSessionsOptions): Sessions {
     await inbox.caughtUp();
   }
 
+  await firstTry;
   return {
     async open(stream, user, expiresAt) {
       if (!local.open(stream, user, expiresAt)) return false;
