@@ -96,7 +96,7 @@ export function refusedBy(
 /** Many providers say `invalid_request` to what they miss or do not take, and name it in their words only. */
 function hintFor(description: string, resource: string | undefined): string {
   if (/client_secret|client_assertion/i.test(description)) {
-    return 'it wants a secret of this client: put it into MCP_WHOAMI_CLIENT_SECRET (Google: desktop clients too)';
+    return 'it wants a secret of this client: add --ask-client-secret, or put it into MCP_WHOAMI_CLIENT_SECRET';
   }
   if (resource !== undefined && /\bresource\b/i.test(description)) {
     return 'it does not take the resource parameter: sign in with --resource none';
