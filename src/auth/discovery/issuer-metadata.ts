@@ -32,7 +32,7 @@ export interface AuthorizationServer {
 
 /**
  * Reads the metadata of `issuer`: RFC 8414 with the path inserted, OpenID Connect with the path inserted, then
- * appended (MCP authorization server discovery). Only a JSON object whose `issuer` is the one asked for, byte
+ * appended (MCP authorization server discovery); last RFC 8414 appended, which some take it for. Only a JSON object whose `issuer` is the one asked for, byte
  * for byte, is an answer; anything else means: try the next form.
  *
  * Throws AppError `issuer_unreachable`, `metadata_invalid`, `insecure_url`.
@@ -45,14 +45,22 @@ export async function readIssuerMetadata(reach: Reach, issuer: string): Promise<
 /**
  * The metadata of an MCP server of revision 2025-03-26, which is its own authorization server; undefined when
  * it has none. Nobody named an issuer here: the origin, with or without its slash, is it.
+ *
+ * Throws AppError `metadata_invalid` where the metadata is another issuer's: whether to trust that is the person's
+ * to say.
  */
 export async function readOriginMetadata(
   reach: Reach,
   origin: string,
 ): Promise<AuthorizationServer | undefined> {
-  const answers: string[] = [];
+  const tried: Tried[] = [];
   const named = (issuer: string) => issuer === origin || issuer === `${origin}/`;
-  return tryForms(reach, new URL(origin), named, answers);
+  const found = await tryForms(reach, new URL(origin), named, tried);
+  const foreign = tried.find(({ document }) => document && stringMember(document, 'authorization_endpoint'));
+  if (found || !foreign) return found;
+  throw new AppError('metadata_invalid', `${origin} is no issuer of its own: ${display(foreign.why, 300)}`, {
+    hint: `if you trust that: --metadata ${foreign.form}`,
+  });
 }
 
 /** The endpoints that revision 2025-03-26 presumes where there is no metadata at all. */
@@ -66,11 +74,23 @@ export function defaultEndpoints(origin: string): AuthorizationServer {
   };
 }
 
-/** Metadata given by hand (`--metadata URL|FILE`), for a provider without discovery. */
+/**
+ * Metadata given by hand (`--metadata URL|FILE`), for a provider without discovery. The two endpoints are enough:
+ * without an issuer the origin of the token endpoint stands for it.
+ */
 export async function readGivenMetadata(reach: Reach, from: string): Promise<AuthorizationServer> {
   const text = /^https?:/i.test(from) ? await readUrl(reach, from) : await readGivenFile(from);
   const document = parseJsonObject(text, display(from, 200));
-  return checked(document, stringMember(document, 'issuer'), reach, from);
+  const tokens = stringMember(document, 'token_endpoint');
+  const origin = tokens && URL.canParse(tokens) ? new URL(tokens).origin : undefined;
+  return checked(document, stringMember(document, 'issuer') ?? origin, reach, from);
+}
+
+/** A form that was no answer, and why; with the document, if it was one of somebody else. */
+interface Tried {
+  readonly form: string;
+  readonly why: string;
+  readonly document?: JsonObject;
 }
 
 async function firstFitting(
@@ -78,32 +98,36 @@ async function firstFitting(
   url: URL,
   isIssuer: (named: string) => boolean,
 ): Promise<AuthorizationServer> {
-  const answers: string[] = [];
-  const found = await tryForms(reach, url, isIssuer, answers);
+  const tried: Tried[] = [];
+  const found = await tryForms(reach, url, isIssuer, tried);
   if (found) return found;
+  const answers = tried.map(({ why }) => why).join('; ');
   throw new AppError(
     'metadata_invalid',
-    `${display(url.href)} has no usable metadata (${display(answers.join('; '), 400)})`,
+    `${display(url.href)} has no usable metadata (${display(answers, 400)})`,
     { hint: 'check the issuer, or give the metadata with --metadata URL|FILE' },
   );
 }
 
-/** In: `answers`, which takes a word on each form that was no answer. */
+/** In: `tried`, which takes each form that was no answer. */
 async function tryForms(
   reach: Reach,
   issuer: URL,
   isIssuer: (named: string) => boolean,
-  answers: string[],
+  tried: Tried[],
 ): Promise<AuthorizationServer | undefined> {
   let broken: string | undefined;
   for (const form of metadataForms(issuer)) {
     const document = await readForm(reach, form, issuer);
     const named = typeof document === 'string' ? undefined : stringMember(document, 'issuer');
     if (typeof document === 'string') {
-      answers.push(document);
+      tried.push({ form, why: document });
       if (/ status 5\d\d$/.test(document)) broken ??= document;
     } else if (named !== undefined && isIssuer(named)) return checked(document, named, reach, form);
-    else answers.push(`${form}: ${named === undefined ? 'no issuer' : `its issuer is ${named}`}`);
+    else {
+      const why = `${form}: ${named === undefined ? 'no issuer' : `its issuer is ${named}`}`;
+      tried.push({ form, why, document });
+    }
   }
   if (broken) throw issuerDown(issuer.href, broken);
   return undefined;
@@ -124,7 +148,8 @@ export function metadataForms(issuer: URL): string[] {
   const inserted = (name: string) => wellKnown(issuer, name).href;
   const forms = [inserted('oauth-authorization-server'), inserted('openid-configuration')];
   const path = issuer.pathname.replace(/\/$/, '');
-  if (path) forms.push(`${issuer.origin}${path}/.well-known/openid-configuration`);
+  const appended = (name: string) => `${issuer.origin}${path}/.well-known/${name}`;
+  if (path) forms.push(appended('openid-configuration'), appended('oauth-authorization-server'));
   return forms;
 }
 

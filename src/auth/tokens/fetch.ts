@@ -59,13 +59,14 @@ export function recordingFetch(reach: Reach, issuer: string): RecordingFetch {
   };
   return {
     fetch,
-    heard: () => last && { status: last.status, json: jsonOf(last.body) },
+    heard: () => last && { status: last.status, json: bodyOf(last) },
     replay: async () => response(last ?? { status: 404, headers: {}, body: '' }),
   };
 }
 
-function response({ status, headers, body }: Answer): Response {
-  const json = jsonOf(body);
+function response(answer: Answer): Response {
+  const { status, headers } = answer;
+  const json = bodyOf(answer);
   const type = json ? 'application/json' : (headers['content-type'] ?? '');
   const nonce = headers['dpop-nonce'];
   const proofs = typeof nonce === 'string' && isNonce(nonce) ? proofHeaders(nonce, headers) : {};
@@ -97,6 +98,13 @@ function tolerant(json: JsonObject): JsonObject {
     ...Object.fromEntries(kept),
     ...(Number(expiresIn) > 0 && Number.isFinite(Number(expiresIn)) ? { expires_in: Number(expiresIn) } : {}),
   };
+}
+
+/** A JSON object; form encoding too, which plain OAuth servers answer in that do not look at what was asked for. */
+function bodyOf({ headers, body }: Answer): JsonObject | undefined {
+  const type = headers['content-type'] ?? '';
+  if (!type.startsWith('application/x-www-form-urlencoded')) return jsonOf(body);
+  return Object.fromEntries([...new URLSearchParams(body)].filter(([name]) => name !== '__proto__'));
 }
 
 function jsonOf(body: string): JsonObject | undefined {

@@ -65,10 +65,19 @@ function askAgain(
   );
 }
 
+const finalErrors = [
+  'invalid_grant',
+  'invalid_client',
+  'unauthorized_client',
+  // GitHub's names for the first two.
+  'bad_refresh_token',
+  'incorrect_client_credentials',
+];
+
 /** The token, or the client, is no more. A 400 or 401 without JSON is what some servers say for that. */
 function isFinal({ error, status }: Refusal): boolean {
   if (error === undefined) return status === 400 || status === 401;
-  return ['invalid_grant', 'invalid_client', 'unauthorized_client'].includes(error);
+  return finalErrors.includes(error);
 }
 
 function unfinished(

@@ -61,11 +61,12 @@ export async function discover(
 /** RFC 8414 and OpenID Connect put the well-known name before the issuer's path, or after it. */
 export function wellKnownForms(issuer: string): readonly URL[] {
   const url = secureUrl(issuer, 'the issuer');
-  const appended = new URL(`${url.href.replace(/\/$/, '')}/.well-known/openid-configuration`);
+  const appended = (name: string) => new URL(`${url.href.replace(/\/$/, '')}/.well-known/${name}`);
   const forms = [
     wellKnown(url, 'oauth-authorization-server'),
-    appended,
+    appended('openid-configuration'),
     wellKnown(url, 'openid-configuration'),
+    appended('oauth-authorization-server'),
   ];
   return forms.filter((form, i) => forms.findIndex(({ href }) => href === form.href) === i);
 }

@@ -94,6 +94,32 @@ describe('servers of revision 2025-03-26', () => {
     });
   });
 
+  it('with metadata of another issuer: whether to trust it is asked, nothing is guessed', async () => {
+    const mcp: Listening = world.keep(
+      await listen((request, response) => {
+        if (request.url === '/mcp') return response.writeHead(401).end();
+        if (!request.url?.startsWith('/.well-known/oauth-authorization-server')) {
+          return response.writeHead(404).end();
+        }
+        return json(response, 200, {
+          issuer: world.issuer.issuer,
+          authorization_endpoint: `${world.issuer.issuer}/authorize`,
+          token_endpoint: `${world.issuer.issuer}/token`,
+          code_challenge_methods_supported: ['S256'],
+        });
+      }),
+    );
+    const server = new URL('/mcp', mcp.origin);
+    const error = await refusal(find({ server }));
+    expect(error).toMatchObject({
+      code: 'metadata_invalid',
+      message: expect.stringContaining(`its issuer is ${world.issuer.issuer}`),
+    });
+    const [, metadata] = /--metadata (\S+)$/.exec(error.hint ?? '') ?? [];
+    expect(metadata).toBe(`${mcp.origin}/.well-known/oauth-authorization-server`);
+    expect(await find({ server, metadata })).toMatchObject({ server: { issuer: world.issuer.issuer } });
+  });
+
   it('have default endpoints when there is no metadata at all', async () => {
     const mcp: Listening = world.keep(
       await listen((request, response) => response.writeHead(request.url === '/mcp' ? 401 : 404).end()),

@@ -23,11 +23,12 @@ function find(more: Partial<SignInSettings> = {}) {
 }
 
 describe('authorization server metadata', () => {
-  it('three forms for an issuer with a path, two without', () => {
+  it('four forms for an issuer with a path, two without', () => {
     expect(metadataForms(new URL('https://a.example/x/y'))).toEqual([
       'https://a.example/.well-known/oauth-authorization-server/x/y',
       'https://a.example/.well-known/openid-configuration/x/y',
       'https://a.example/x/y/.well-known/openid-configuration',
+      'https://a.example/x/y/.well-known/oauth-authorization-server',
     ]);
     expect(metadataForms(new URL('https://a.example/'))).toEqual([
       'https://a.example/.well-known/oauth-authorization-server',
@@ -39,6 +40,7 @@ describe('authorization server metadata', () => {
     '/.well-known/oauth-authorization-server/oidc',
     '/.well-known/openid-configuration/oidc',
     '/oidc/.well-known/openid-configuration',
+    '/oidc/.well-known/oauth-authorization-server',
   ])('is found at %s', async (place) => {
     world.issuer.behaviour.metadataAt = [place];
     expect(await find()).toMatchObject({ server: { issuer: world.issuer.issuer } });
@@ -128,5 +130,16 @@ describe('authorization server metadata', () => {
       },
     );
     expect((await refusal(find({ metadata: join(world.configDir, 'nothing') }))).code).toBe('usage');
+  });
+
+  it('--metadata FILE needs no more than the two endpoints', async () => {
+    const { issuer, origin } = world.issuer;
+    const file = join(world.configDir, 'provider.json');
+    const endpoints = { authorization_endpoint: `${issuer}/authorize`, token_endpoint: `${issuer}/token` };
+    await writeFile(file, JSON.stringify(endpoints));
+    const settings = { metadata: file, assumePkce: true };
+    expect(await find(settings)).toMatchObject({ server: { ...endpoints, issuer: origin } });
+    await writeFile(file, JSON.stringify({ authorization_endpoint: endpoints.authorization_endpoint }));
+    expect((await refusal(find(settings))).message).toMatch(/lacks/);
   });
 });

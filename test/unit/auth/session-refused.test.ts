@@ -21,6 +21,7 @@ const pass = (ms: number) => {
   world.clock.monotonic += ms;
 };
 const hour = 3_600_000;
+const form = { 'content-type': 'application/x-www-form-urlencoded; charset=utf-8' };
 
 describe('a refresh that is refused for good', () => {
   it.each([
@@ -28,6 +29,8 @@ describe('a refresh that is refused for good', () => {
     ['a 400 with an empty body', reply(400)],
     ['a 401 with a page', reply(401, '<h1>no</h1>', { 'content-type': 'text/html' })],
     ['invalid_client', replyJson(401, { error: 'invalid_client' })],
+    ["GitHub's word for it, with status 200", replyJson(200, { error: 'bad_refresh_token' })],
+    ['the same in form encoding', reply(200, 'error=bad_refresh_token&error_description=gone', form)],
   ])('%s: not_signed_in naming the command; the set is marked, not deleted', async (_name, answer) => {
     world.issuer.behaviour.token = () => answer;
     const one = session();
@@ -100,6 +103,14 @@ describe('a refresh that fails for now', () => {
     expect(edges.opened).toEqual([]);
     delete world.issuer.behaviour.token;
     expect((await one.renew(rejected)).equals(rejected)).toBe(false);
+  });
+
+  it('an answer in form encoding is an answer', async () => {
+    const answer = 'access_token=at-form&token_type=bearer&scope=repo&expires_in=60&refresh_token=r2';
+    world.issuer.behaviour.token = () => reply(200, answer, form);
+    const one = session();
+    expect((await one.renew(await one.current())).reveal()).toBe('at-form');
+    expect(await stored()).toMatchObject({ scope: 'repo', lifetimeMs: 60_000 });
   });
 
   it('nobody listens: issuer_unreachable, tokens kept', async () => {

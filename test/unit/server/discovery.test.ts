@@ -37,11 +37,13 @@ test('three well-known addresses of an issuer with a path, two of one without', 
     'https://h.example/.well-known/oauth-authorization-server/oidc',
     'https://h.example/oidc/.well-known/openid-configuration',
     'https://h.example/.well-known/openid-configuration/oidc',
+    'https://h.example/oidc/.well-known/oauth-authorization-server',
   ]);
   expect(wellKnownForms('https://h.example/t/org/oauth2/token/').map(String)).toEqual([
     'https://h.example/.well-known/oauth-authorization-server/t/org/oauth2/token',
     'https://h.example/t/org/oauth2/token/.well-known/openid-configuration',
     'https://h.example/.well-known/openid-configuration/t/org/oauth2/token',
+    'https://h.example/t/org/oauth2/token/.well-known/oauth-authorization-server',
   ]);
   expect(wellKnownForms('https://h.example').map(String)).toEqual([
     'https://h.example/.well-known/oauth-authorization-server',
@@ -54,6 +56,7 @@ describe('each form alone is enough', () => {
     '/.well-known/oauth-authorization-server/oidc',
     '/oidc/.well-known/openid-configuration',
     '/.well-known/openid-configuration/oidc',
+    '/oidc/.well-known/oauth-authorization-server',
   ])('%s', async (path) => {
     provider.instead.set('discovery', (req, res) =>
       req.url === path ? json(res, 200, provider.metadata) : json(res, 404, {}),
