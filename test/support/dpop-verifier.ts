@@ -1,4 +1,4 @@
-import { createHash, createPublicKey, type JsonWebKey, verify } from 'node:crypto';
+import { constants, createHash, createPublicKey, type JsonWebKey, verify } from 'node:crypto';
 
 /** What a proof has to fit (RFC 9449 4.3). */
 export interface Expected {
@@ -18,7 +18,14 @@ export type Judgement =
   | { readonly thumbprint: string; readonly payload: Record<string, unknown> }
   | { readonly error: 'use_dpop_nonce' | 'invalid_dpop_proof'; readonly why: string };
 
-const hashes: Record<string, string> = { ES256: 'sha256', ES384: 'sha384', ES512: 'sha512', RS256: 'sha256' };
+const hashes: Record<string, string> = {
+  ES256: 'sha256',
+  ES384: 'sha384',
+  ES512: 'sha512',
+  PS256: 'sha256',
+  RS256: 'sha256',
+};
+const pss = { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: 32 };
 const privateMembers = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'k'];
 
 /** Verifies a DPoP proof, written from RFC 9449 alone: nothing of it is shared with the code under test. */
@@ -34,14 +41,8 @@ export function judgeProof(proof: string | undefined, expected: Expected): Judge
   if (!hash || !jwk || privateMembers.some((name) => name in jwk)) return refuse('alg or jwk');
   const key = createPublicKey({ key: jwk as JsonWebKey, format: 'jwk' });
   const dsaEncoding = 'ieee-p1363' as const;
-  if (
-    !verify(
-      hash,
-      Buffer.from(`${first}.${second}`),
-      { key, dsaEncoding },
-      Buffer.from(signature, 'base64url'),
-    )
-  ) {
+  const verifier = { key, dsaEncoding, ...(header.alg === 'PS256' ? pss : {}) };
+  if (!verify(hash, Buffer.from(`${first}.${second}`), verifier, Buffer.from(signature, 'base64url'))) {
     return refuse('signature');
   }
   const { jti, htm, htu, iat, ath, nonce } = payload;

@@ -81,6 +81,11 @@ export function refusedBy(
       return new AppError('sign_in_failed', `${who} does not accept the code of this sign-in${said}`, {
         hint: `it was late, or not meant for us: ${again}`,
       });
+    case 'invalid_dpop_proof':
+    case 'use_dpop_nonce':
+      return new AppError('sign_in_failed', `${who} wants another proof of our key (DPoP${said})`, {
+        hint: 'set the clock of this machine right; a client that must use DPoP works where the MCP server asks for it',
+      });
     case 'temporarily_unavailable':
     case 'server_error':
       return new AppError('issuer_unreachable', `${who} cannot sign you in now (${error}${said})`, {

@@ -92,6 +92,10 @@ function unfinished(
       hint: `register ${display(resource ?? 'the URL', 200)} as an API resource at the provider, or sign in with --resource none`,
     });
   }
+  if (error === 'invalid_dpop_proof') {
+    const hint = `set the clock of this machine right; if it stays so, ${again}`;
+    return new AppError('remote_error', what, { hint });
+  }
   const code = ['temporarily_unavailable', 'server_error', 'slow_down'].includes(error ?? '')
     ? 'issuer_unreachable'
     : 'remote_error';
