@@ -89,6 +89,10 @@ describe('dynamic registration', () => {
     await world.login(world.process());
     expect(redirectUris()[0]).toMatch(/^http:\/\/127\.0\.0\.1:/);
     expect(world.issuer.at('authorize')[0]!.query.get('scope')).not.toContain('admin');
+    // Nor later: the registration is found again under the address that we sent.
+    await world.login(world.process());
+    expect(world.issuer.at('register')).toHaveLength(1);
+    expect(redirectUris()[1]).toBe(redirectUris()[0]);
   });
 
   it.each([

@@ -1,6 +1,7 @@
 import * as oauth from 'openid-client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { visitAsDemoUser, visitDeviceAsDemoUser } from '../../../src/idp/visitor.ts';
+import { threat } from '../../support/threats.ts';
 import {
   allScopes,
   errorOf,
@@ -30,7 +31,7 @@ async function signIn(client: oauth.Configuration, parameters: Record<string, st
 }
 
 describe('refresh tokens', () => {
-  it('rotate, keep the resource, and a used one ends the whole family', async () => {
+  it(threat('R20', 'rotate, keep the resource, and a used one ends the whole family'), async () => {
     const client = await register(world);
     const first = await signIn(client, { resource });
     expect(first.expires_in).toBe(30);

@@ -1,3 +1,4 @@
+import { createHmac, randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { threat } from '../../support/threats.ts';
 import { until } from '../../support/until.ts';
@@ -121,6 +122,21 @@ describe('odd key sets', () => {
     expect(await status(await mint({ key: encrypting }))).toBe(401);
     const { alg: _alg, ...jwk } = misfit.jwk;
     expect(await status(await mint({ key: { ...misfit, jwk: { ...jwk, alg: 'ES256' } } }))).toBe(401);
+  });
+
+  test(threat('R1', 'a secret that the provider publishes by mistake signs nothing'), async () => {
+    const secret = randomBytes(32);
+    const own = provider.keys;
+    for (const alg of ['HS256', 'HS384', 'HS512']) {
+      provider.keys = [...own, { kty: 'oct', k: secret.toString('base64url'), kid: 'shared', alg }];
+      world.pass(61 * minutes);
+      const header = Buffer.from(JSON.stringify({ alg, typ: 'at+jwt', kid: 'shared' })).toString('base64url');
+      const input = `${header}.${(await mint()).split('.')[1]}`;
+      const hash = createHmac(`sha${alg.slice(2)}`, secret)
+        .update(input)
+        .digest('base64url');
+      expect(await status(`${input}.${hash}`)).toBe(401);
+    }
   });
 
   test('no more than 64 keys are looked at', async () => {

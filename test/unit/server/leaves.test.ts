@@ -4,6 +4,7 @@ import { decodeJwt } from '../../../src/lib/jwt-text.ts';
 import { publicAddress } from '../../../src/server/address.ts';
 import { credentialsOf } from '../../../src/server/bearer.ts';
 import { createRejections, networkOf } from '../../../src/server/rejections.ts';
+import { admittedProblem, claimsProblem } from '../../../src/server/verify/jwt-claims.ts';
 import { threat } from '../../support/threats.ts';
 import { defaults } from './support/world.ts';
 
@@ -99,4 +100,14 @@ describe('rejections', () => {
   ])('%s counts as %s', (address, network) => {
     expect(networkOf(address)).toBe(network);
   });
+});
+
+test(threat(['R4', 'R19'], 'each way of judging a token refuses one of another issuer by itself'), () => {
+  const now = 1_000_000;
+  const payload = { iss: 'https://other.example', sub: 'a', exp: now + 60, aud: 'https://a.example' };
+  const jwt = { header: {}, payload };
+  const foreign = 'The access token is from another issuer';
+  expect(admittedProblem(jwt, 'https://as.example', now)).toBe(foreign);
+  const audience = { accepted: ['https://a.example'], byName: false };
+  expect(claimsProblem(jwt, { issuer: 'https://as.example', audience, now })).toBe(foreign);
 });
