@@ -196,7 +196,7 @@ async function measureMemory(servers, redis, known) {
   await delay(idleMs);
   const idleCpu = (cpu() - cpuBefore) / (idleMs / 1_000) / (sessions.length / 1_000);
   for (const session of sessions) session.close();
-  await delay(500);
+  await delay(2_000);
   const [sessionKb, redisBytes] = after.map((value, index) => Math.max(0, value - before[index]) / idle);
   return { sessionKb, redisBytes, idleCpu };
 }

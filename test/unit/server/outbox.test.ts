@@ -22,6 +22,7 @@ describe('answers that other replicas have not acknowledged', () => {
     alive = true;
     const redis: Connection = {
       isUp: () => true,
+      isLate: () => false,
       send(command) {
         sent.push(command);
         return reply();

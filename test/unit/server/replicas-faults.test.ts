@@ -109,6 +109,20 @@ describe.skipIf(!hasRedis)('what breaks', () => {
     await answered(stream, 'thawed');
   });
 
+  test('a stream that opens while Redis stands still is found by the others as soon as it moves', async () => {
+    const token = await all.token();
+    // One command is late already: what follows is not even sent.
+    all.redis.freeze();
+    const first = all.open(a, token);
+    await until('a late command', 5_000, async () => (await readyz(a)).redis === 'degraded');
+    const second = all.open(a, token);
+    all.redis.thaw();
+    for (const stream of await Promise.all([first, second])) {
+      expect((await all.post(b, stream, token, call('at once'))).status).toBe(202);
+      await answered(stream, 'at once');
+    }
+  });
+
   test('Redis takes no more writes: 503 before anything runs, and what ran before arrives', async () => {
     const token = await all.token();
     const stream = await all.open(a, token);

@@ -18,6 +18,8 @@ const maxWaiting = 20_000;
 export interface Connection {
   /** False: commands fail at once, and nothing is sent. */
   isUp(): boolean;
+  /** Connected, but a command waits for its reply for too long. */
+  isLate(): boolean;
   /**
    * Sends one command; those sent in one turn leave together, in their order. Rejects with AppError
    * `server_unreachable` or `timeout`, or `remote_error` when Redis refuses it. Nothing is ever kept for later.
@@ -126,6 +128,7 @@ export function openConnection({ url, secureContext, onUp, onDown }: ConnectionO
   void keep();
   return {
     isUp: () => current !== undefined && late === 0,
+    isLate: () => current !== undefined && late > 0,
     send,
     close() {
       closed = true;

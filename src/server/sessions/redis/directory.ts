@@ -14,6 +14,9 @@ const renewEvery = 15 * 60_000;
 const aliveFor = 1_000;
 const atOnce = 500;
 const maxForgotten = 10_000;
+/** How often, and after what pause, a new session is written again where Redis only takes its time. */
+const lateTries = 10;
+const latePauseMs = 100;
 
 /** What Redis knows of a session. */
 export interface SessionRecord {
@@ -43,6 +46,8 @@ export interface Directory {
   connected(first: boolean): Promise<void>;
   /** Says that we live, and writes again what is missing. Call it three times in a lifetime. */
   beat(): Promise<void>;
+  /** Writes what could not be written. */
+  catchUp(): Promise<void>;
   /** We are no more. */
   leave(): Promise<void>;
 }
@@ -171,6 +176,10 @@ export function createDirectory(options: DirectoryOptions): Directory {
       }
       if (!next.done) unwritten.add(next.value);
     }
+    await catchUp();
+  }
+
+  async function catchUp(): Promise<void> {
     await inPieces([...unwritten], (some) => Promise.all(some.map(write)));
     await inPieces([...forgotten.values()], erase);
   }
@@ -179,7 +188,15 @@ export function createDirectory(options: DirectoryOptions): Directory {
     async add(session) {
       const one = { mark: markOf(session.stream.id), session };
       own.set(one.mark, one);
-      await write(one).catch((error: unknown) => log.debug('a session is written later', { error }));
+      for (let tries = 0; tries < lateTries; tries++) {
+        try {
+          return await write(one);
+        } catch (error) {
+          log.debug('a session is written later', { error });
+          if (!redis.isLate()) return;
+        }
+        await new Promise((resolve) => setTimeout(resolve, latePauseMs));
+      }
     },
     async remove(sessions) {
       const gone = sessions.flatMap(({ stream }) => own.get(markOf(stream.id)) ?? []);
@@ -187,7 +204,9 @@ export function createDirectory(options: DirectoryOptions): Directory {
         own.delete(one.mark);
         unwritten.delete(one);
       }
-      await erase(gone).catch((error: unknown) => log.debug('a session is taken out later', { error }));
+      await inPieces(gone, erase).catch((error: unknown) =>
+        log.debug('a session is taken out later', { error }),
+      );
     },
     own: (mark) => own.get(mark)?.session,
     async look(mark) {
@@ -210,6 +229,7 @@ export function createDirectory(options: DirectoryOptions): Directory {
       await beat();
     },
     beat,
+    catchUp,
     async leave() {
       await redis.send(['DEL', replicaKey(self), inboxKey(self)]);
     },

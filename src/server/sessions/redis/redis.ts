@@ -14,6 +14,8 @@ const defaultLiveness = 15_000;
 /** For calls of other replicas that have found a session of ours in its last moment. */
 const handOver = 50;
 const settleLimit = 2_000;
+/** Between two tries to write what could not be written. */
+const retryMs = 250;
 
 export interface SharedSessionsOptions extends Omit<MemorySessionsOptions, 'removed' | 'leaving'> {
   readonly url: Secret;
@@ -33,7 +35,7 @@ export async function openSharedSessions(options: SharedSessionsOptions): Promis
   const self = randomBytes(9).toString('base64url');
   const local = createMemorySessions({
     ...options,
-    removed: (session) => void directory.remove([session]),
+    removed,
     leaving,
   });
   let tried = () => {};
@@ -72,11 +74,18 @@ export async function openSharedSessions(options: SharedSessionsOptions): Promis
     },
     log,
   });
-  const beats = setInterval(() => void beat(), livenessMs / 3).unref();
+  const beats = setInterval(() => void tell(directory.beat), livenessMs / 3).unref();
+  const retries = setInterval(() => void tell(directory.catchUp), retryMs).unref();
+  const gone: LocalSession[] = [];
 
-  async function beat(): Promise<void> {
+  async function tell(what: () => Promise<void>): Promise<void> {
     if (!redis.isUp()) return;
-    await directory.beat().catch((error: unknown) => log.debug('Redis was not told that we live', { error }));
+    await what().catch((error: unknown) => log.debug('Redis was not told', { error }));
+  }
+
+  /** Where many end at once, Redis is told of all together. */
+  function removed(session: LocalSession): void {
+    if (gone.push(session) === 1) setImmediate(() => void directory.remove(gone.splice(0)));
   }
 
   async function connected(first: boolean): Promise<void> {
@@ -156,6 +165,7 @@ export async function openSharedSessions(options: SharedSessionsOptions): Promis
       await outbox.settle(settleLimit);
       await inbox.acknowledge().catch(() => {});
       clearInterval(beats);
+      clearInterval(retries);
       inbox.close();
       outbox.close();
       await directory.leave().catch(() => {});
