@@ -2,6 +2,7 @@ import type { HttpClient } from '../lib/http.ts';
 import type { Log } from '../lib/log.ts';
 import { assertPortFree } from '../lib/ports.ts';
 import type { IssuerRules, ServerSettings } from '../lib/settings.ts';
+import type { SigningKey } from '../lib/signing-key.ts';
 
 export interface DemoPairOptions {
   readonly settings: ServerSettings;
@@ -9,6 +10,8 @@ export interface DemoPairOptions {
   readonly rules: IssuerRules;
   readonly idpPort: number;
   readonly stateDir: string;
+  /** Signs who calls, where the server is the gate of another one. */
+  readonly identityKey?: SigningKey | undefined;
   readonly http: HttpClient;
   readonly log: Log;
 }
@@ -17,7 +20,8 @@ export interface DemoPairOptions {
  * The whoami server with the demo authorization server beside it, each knowing the other's address: the server
  * its issuer, the issuer the resources that it may bind tokens to (RFC 8707).
  */
-export async function openDemoPair({ settings, rules, idpPort, stateDir, http, log }: DemoPairOptions) {
+export async function openDemoPair(options: DemoPairOptions) {
+  const { settings, rules, idpPort, stateDir, identityKey, http, log } = options;
   const [{ openDemoProvider }, { openWhoamiServer }] = await Promise.all([
     import('../idp/provider.ts'),
     import('../server/server.ts'),
@@ -34,7 +38,7 @@ export async function openDemoPair({ settings, rules, idpPort, stateDir, http, l
   });
   try {
     const issuers = [{ ...rules, issuer: provider.issuer }];
-    const server = await openWhoamiServer({ settings: { ...settings, issuers }, http, log });
+    const server = await openWhoamiServer({ settings: { ...settings, issuers }, identityKey, http, log });
     resources = server.resources;
     const close = async () => {
       await server.close();

@@ -1,7 +1,8 @@
-import { createHash, generateKeyPairSync, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { readFileIfThere, writeFileAtomically } from '../lib/files.ts';
-import { isObject, parseJsonObject, stringMember } from '../lib/json.ts';
+import { parseJsonObject, stringMember } from '../lib/json.ts';
 import type { Log } from '../lib/log.ts';
+import { makeSigningKey, readSigningKey, type SigningKey } from '../lib/signing-key.ts';
 
 /** What the demo authorization server signs with. Private: kept in a file that only its owner can read. */
 export interface ProviderKeys {
@@ -11,17 +12,6 @@ export interface ProviderKeys {
   readonly cookie: string;
   /** Makes the forms' tokens against cross-site request forgery. */
   readonly form: string;
-}
-
-export interface SigningKey {
-  readonly kty: 'EC';
-  readonly crv: 'P-256';
-  readonly x: string;
-  readonly y: string;
-  readonly d: string;
-  readonly kid: string;
-  readonly alg: 'ES256';
-  readonly use: 'sig';
 }
 
 /**
@@ -49,21 +39,9 @@ function parseKeys(text: string): ProviderKeys | undefined {
     const { signing, ...rest } = parseJsonObject(text, 'the key file');
     const cookie = stringMember(rest, 'cookie');
     const form = stringMember(rest, 'form');
-    if (!cookie || !form || !isObject(signing)) return undefined;
-    const [x, y, d, kid] = ['x', 'y', 'd', 'kid'].map((member) => stringMember(signing, member));
-    if (!x || !y || !d || !kid || signing.kty !== 'EC' || signing.crv !== 'P-256') return undefined;
-    return { signing: { kty: 'EC', crv: 'P-256', x, y, d, kid, alg: 'ES256', use: 'sig' }, cookie, form };
+    const key = readSigningKey(signing);
+    return cookie && form && key ? { signing: key, cookie, form } : undefined;
   } catch {
     return undefined;
   }
-}
-
-function makeSigningKey(): SigningKey {
-  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-  const { x = '', y = '', d = '' } = privateKey.export({ format: 'jwk' });
-  // The thumbprint of RFC 7638 3: required members only, in lexicographic order.
-  const kid = createHash('sha256')
-    .update(JSON.stringify({ crv: 'P-256', kty: 'EC', x, y }))
-    .digest('base64url');
-  return { kty: 'EC', crv: 'P-256', x, y, d, kid, alg: 'ES256', use: 'sig' };
 }

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { link, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { hasCode } from './errors.ts';
 
@@ -8,6 +8,34 @@ import { hasCode } from './errors.ts';
  * The file is readable by its owner only (0600), a folder that has to be made likewise (0700).
  */
 export async function writeFileAtomically(path: string, content: string | Uint8Array): Promise<void> {
+  const temporary = await writeBeside(path, content);
+  try {
+    await renameOver(temporary, path);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+}
+
+/**
+ * Writes a file in the same way, but only where there is none: of several processes that make it at once, one
+ * does. Out: whether it was this one.
+ */
+export async function writeFileOnce(path: string, content: string | Uint8Array): Promise<boolean> {
+  const temporary = await writeBeside(path, content);
+  try {
+    await link(temporary, path);
+    return true;
+  } catch (error) {
+    if (hasCode(error, 'EEXIST')) return false;
+    throw error;
+  } finally {
+    await rm(temporary, { force: true });
+  }
+}
+
+/** Out: the path of a temporary file, whole and flushed to the disk. */
+async function writeBeside(path: string, content: string | Uint8Array): Promise<string> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   const temporary = `${path}.${process.pid}.${randomBytes(4).toString('hex')}.tmp`;
   try {
@@ -18,7 +46,7 @@ export async function writeFileAtomically(path: string, content: string | Uint8A
     } finally {
       await file.close();
     }
-    await renameOver(temporary, path);
+    return temporary;
   } catch (error) {
     await rm(temporary, { force: true });
     throw error;

@@ -102,6 +102,8 @@ export interface ServerSettings {
   readonly maxSessions: number;
   /** URL of the Redis that replicas share, with its password; `undefined`: one process, everything in memory. */
   readonly redis: Secret | undefined;
+  /** The MCP server that this is the gate of; `undefined`: our own, with the tool `whoami`. */
+  readonly upstream: URL | undefined;
   /** Pause between "not ready" and the end of accepting, at SIGTERM. Milliseconds. */
   readonly drainDelayMs: number;
   readonly noAuth: boolean;

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Log } from '../lib/log.ts';
 import type { PublicAddress } from './address.ts';
 import type { ResourcePath } from './challenge.ts';
-import { answerJson, answerPreflight, type Exchange, refuse, refuseMethod } from './exchange.ts';
+import { answerPreflight, type Exchange, refuse, refuseMethod } from './exchange.ts';
 import type { Gate } from './gate.ts';
 import { answerHealth, type HealthOptions, healthPaths } from './health.ts';
 import type { Principal } from './verify/principal.ts';
@@ -23,7 +23,7 @@ export interface AppOptions {
   readonly endpoints: ReadonlyMap<string, Endpoint>;
   /** Paths that say what this is. */
   readonly about: ReadonlySet<string>;
-  /** Says it to a person in a browser. */
+  /** Says it, to people and to programs. */
   readonly page: (x: Exchange) => void;
   /** `undefined` without authentication. */
   readonly gate: Gate | undefined;
@@ -91,21 +91,10 @@ function serveDocument(x: Exchange, document: (x: Exchange) => void): void {
 }
 
 function sayWhatThisIs(x: Exchange, page: (x: Exchange) => void): void {
-  const { method, headers } = x.req;
+  const { method } = x.req;
   if (method === 'OPTIONS') answerPreflight(x);
   else if (method !== 'GET' && method !== 'HEAD') refuseMethod(x, 'GET, HEAD, OPTIONS');
-  else if (headers.accept?.includes('text/html')) page(x);
-  else
-    answerJson(
-      x,
-      200,
-      {
-        name: 'WhoAmI',
-        description: 'A protected MCP server with one tool: it tells who you are.',
-        endpoints: { sse: `${x.site.base}/sse`, streamableHttp: `${x.site.base}/mcp` },
-      },
-      { vary: 'Accept' },
-    );
+  else page(x);
 }
 
 /** Node joins or drops repeated headers; who sends two hosts or two tokens is up to something. */

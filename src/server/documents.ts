@@ -11,17 +11,19 @@ const cacheControl = 'max-age=300';
  * authorization server's metadata as clients of the 2025-03-26 revision look for it, on our own origin. They know
  * of one such server only: it is the first of several.
  *
- * In: the paths that public routes start with, and who verifies tokens. Out: what answers a GET.
+ * In: the paths that public routes start with, who verifies tokens, and the name of what is
+ * behind the gate. Out: what answers a GET.
  */
 export function documentRoutes(
   prefixes: readonly string[],
   verification: Verification,
+  name: string,
 ): ReadonlyMap<string, (x: Exchange) => void> {
   const routes = new Map<string, (x: Exchange) => void>();
   for (const prefix of prefixes) {
     for (const resource of resourcePaths) {
       routes.set(metadataPath(prefix, resource), (x) =>
-        answerJson(x, 200, resourceMetadata(x.site, resource, verification), {
+        answerJson(x, 200, resourceMetadata(x.site, resource, verification, name), {
           'cache-control': cacheControl,
         }),
       );
@@ -33,14 +35,19 @@ export function documentRoutes(
   return routes;
 }
 
-function resourceMetadata(site: Site, resource: ResourcePath, { providers, offeredScopes }: Verification) {
+function resourceMetadata(
+  site: Site,
+  resource: ResourcePath,
+  { providers, offeredScopes }: Verification,
+  name: string,
+) {
   const scopes = offeredScopes();
   return {
     resource: `${site.base}${resource}`,
     authorization_servers: providers.map((provider) => provider.issuer()),
     ...(scopes.length > 0 ? { scopes_supported: scopes } : {}),
     bearer_methods_supported: ['header'],
-    resource_name: 'WhoAmI',
+    resource_name: name,
   };
 }
 

@@ -1,13 +1,13 @@
 import type { HttpClient } from '../lib/http.ts';
 import type { Log } from '../lib/log.ts';
 import type { ServerSettings } from '../lib/settings.ts';
+import type { SigningKey } from '../lib/signing-key.ts';
 import { publicAddress } from './address.ts';
-import { createApp, type Endpoint } from './app.ts';
+import { createApp } from './app.ts';
 import { documentRoutes } from './documents.ts';
+import { createEndpoints } from './endpoints.ts';
 import { createGate } from './gate.ts';
 import { openListener } from './listener.ts';
-import { createSse } from './mcp/sse.ts';
-import { handleStreamable } from './mcp/streamable.ts';
 import { createPage } from './page/page.ts';
 import type { Provider } from './provider/provider.ts';
 import { createMemorySessions } from './sessions/memory.ts';
@@ -24,6 +24,8 @@ export interface WhoamiServerOptions {
   readonly settings: ServerSettings;
   readonly http: HttpClient;
   readonly log: Log;
+  /** Signs who calls, for the server that this is the gate of (`settings.upstream`). */
+  readonly identityKey?: SigningKey | undefined;
   /** Milliseconds since the epoch. */
   readonly now?: () => number;
   /** Time between two signs of life on a stream. Milliseconds; default 5 s. */
@@ -92,21 +94,20 @@ export async function openWhoamiServer(options: WhoamiServerOptions): Promise<Wh
     // A page for people offers one sign-in: with the first of several authorization servers.
     issuer: settings.issuers[0]?.issuer,
     clientId: settings.pageClientId,
+    fronts: settings.upstream !== undefined,
     document: () => verification?.providers[0]?.current()?.metadata.document,
   });
-  const sse = createSse({ sessions, draining: isDraining, log });
+  const endpoints = createEndpoints({ ...options, sessions, now, draining: isDraining });
   app = createApp({
     address,
     health: { verification, shared: sessions.shared, draining: isDraining },
     documents: new Map([
-      ...(verification ? documentRoutes(prefixes, verification) : []),
-      ...prefixes.map((prefix) => [`${prefix}/page.js`, page.script] as const),
+      ...(verification
+        ? documentRoutes(prefixes, verification, settings.upstream ? 'MCP server' : 'WhoAmI')
+        : []),
+      ...below(prefixes, { '/page.js': page.script, ...endpoints.documents }),
     ]),
-    endpoints: below(prefixes, {
-      '/sse': { resource: '/sse', handle: sse.stream },
-      '/messages': { resource: '/sse', handle: sse.messages },
-      '/mcp': { resource: '/mcp', handle: handleStreamable },
-    }),
+    endpoints: below(prefixes, endpoints.protected),
     about: new Set(prefixes.flatMap((prefix) => [`${prefix}/`, prefix])),
     page: page.home,
     gate: verification && createGate({ verification, log, now }),
@@ -152,13 +153,10 @@ async function openSessions(
   return openSharedSessions({ ...common, url, secureContext: http.secureContext, livenessMs });
 }
 
-function below(
-  prefixes: readonly string[],
-  endpoints: Readonly<Record<string, Endpoint>>,
-): ReadonlyMap<string, Endpoint> {
-  const entries = Object.entries(endpoints);
+function below<T>(prefixes: readonly string[], routes: Readonly<Record<string, T>>): ReadonlyMap<string, T> {
+  const entries = Object.entries(routes);
   return new Map(
-    prefixes.flatMap((prefix) => entries.map(([path, endpoint]) => [`${prefix}${path}`, endpoint] as const)),
+    prefixes.flatMap((prefix) => entries.map(([path, route]) => [`${prefix}${path}`, route] as const)),
   );
 }
 

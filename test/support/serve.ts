@@ -20,7 +20,7 @@ export async function serve(
 ): Promise<Serving> {
   const home = makeHome();
   const running = start(['serve', '--port', '0', ...args], { env: { ...home.env, ...env } });
-  const found = await running.printed(/whoami server at (http:\/\/localhost:(\d+))\/sse/);
+  const found = await running.printed(/(?:whoami server|gate) at (http:\/\/localhost:(\d+))\/(?:sse|mcp)/);
   if (!args.includes('--no-auth')) await running.printed(/access tokens are verified by/);
   const origin = found[1] ?? '';
   return {

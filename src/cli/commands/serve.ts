@@ -4,6 +4,7 @@ import type { HttpClient } from '../../lib/http.ts';
 import type { Log } from '../../lib/log.ts';
 import type { IssuerRules, ServerSettings } from '../../lib/settings.ts';
 import { isLoopbackHost } from '../../lib/url.ts';
+import type { SigningKey } from '../../lib/signing-key.ts';
 import type { IssuerReport, WhoamiServer } from '../../server/server.ts';
 import { httpTrusting } from '../certificates.ts';
 import type { Command } from '../command.ts';
@@ -84,9 +85,10 @@ async function open(
   http: HttpClient,
   log: Log,
 ): Promise<Parts> {
-  const { openWhoamiServer } = await import('../../server/server.ts');
+  const identityKey = settings.upstream && (await loadKey(context));
   if (!demo) {
-    const server = await openWhoamiServer({ settings, http, log });
+    const { openWhoamiServer } = await import('../../server/server.ts');
+    const server = await openWhoamiServer({ settings, identityKey, http, log });
     return { server, demoIssuer: undefined, close: () => server.close() };
   }
   const { openDemoPair } = await import('../demo-pair.ts');
@@ -95,10 +97,17 @@ async function open(
     rules: demo.rules,
     idpPort: demo.port,
     stateDir: join(context.configDir, 'provider'),
+    identityKey,
     http,
     log,
   });
   return { server, demoIssuer: issuer, close };
+}
+
+/** What signs who calls; replicas that share it sign alike. */
+async function loadKey(context: Context): Promise<SigningKey> {
+  const { loadIdentityKey } = await import('../../server/upstream/identity.ts');
+  return loadIdentityKey(join(context.configDir, 'identity-key.json'));
 }
 
 async function live(
@@ -126,7 +135,7 @@ async function live(
     if ('error' in first) throw first.error;
     if ('code' in first) return first.code;
     context.signals.giveBack();
-    return await beBridge(context, given, new URL(`${address}/sse`));
+    return await beBridge(context, given, new URL(address + endpointOf(settings)));
   } finally {
     await parts.close();
   }
@@ -134,13 +143,21 @@ async function live(
 
 function announce(log: Log, settings: ServerSettings, parts: Parts, address: string): void {
   const base = settings.publicUrl?.href.replace(/\/$/, '') ?? address;
-  log.info(`whoami server at ${base}/sse and ${base}/mcp`);
+  const { upstream } = settings;
+  if (upstream) {
+    log.info(`gate at ${base}/mcp and ${base}/sse, in front of ${upstream.href}`);
+    if (upstream.protocol === 'http:' && !isLoopbackHost(upstream.hostname)) {
+      log.warn(
+        'who calls is told to the server behind the gate over plain http: keep that network to yourself',
+      );
+    }
+  } else log.info(`whoami server at ${base}/sse and ${base}/mcp`);
   if (settings.noAuth) log.warn('no authentication: everybody may call, and nobody is known');
   else if (parts.demoIssuer) {
     log.info(`demo authorization server at ${parts.demoIssuer}: anybody on this machine may be Alice or Bob`);
   }
   for (const { issuer } of settings.issuers) log.info(`authorization server ${issuer}`);
-  if (!settings.noAuth) log.info(`sign in with: mcp-whoami login ${base}/sse`);
+  if (!settings.noAuth) log.info(`sign in with: mcp-whoami login ${base}${endpointOf(settings)}`);
 }
 
 async function announceVerification(one: IssuerReport, issuers: number, log: Log): Promise<void> {
@@ -188,7 +205,7 @@ async function beSecondCopy(
   const taken = error instanceof AppError && hasCode(error.cause, 'EADDRINUSE');
   if (!taken || error.code !== 'port_taken' || !mayCarryMessages(context.stdin)) throw error;
   if (!(await speaksSoon(context))) throw error;
-  return beBridge(context, given, new URL(`http://localhost:${settings.port}/sse`));
+  return beBridge(context, given, new URL(`http://localhost:${settings.port}${endpointOf(settings)}`));
 }
 
 /** Whether a client speaks in time, and before a signal comes. */
@@ -213,6 +230,9 @@ async function beBridge(context: Context, given: Given, server: URL): Promise<Ex
   const flags = new Map([...given.flags].filter(([name]) => kept.includes(name)));
   return runBridge(context, { positionals: [], flags }, server);
 }
+
+/** Which of the two addresses is named to people: behind a gate mostly the newer transport is spoken. */
+const endpointOf = ({ upstream }: ServerSettings) => (upstream ? '/mcp' : '/sse');
 
 const never = <T>(): Promise<T> => new Promise<T>(() => {});
 

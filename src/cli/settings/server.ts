@@ -87,6 +87,13 @@ export const serverOptions = {
     member: 'redis',
     help: 'the Redis that several replicas share (a password belongs in the variable)',
   }),
+  upstream: webUrl({
+    flag: 'upstream',
+    value: 'URL',
+    variables: ['MCP_WHOAMI_UPSTREAM'],
+    member: 'upstream',
+    help: 'be the gate in front of the MCP server at URL, which hears who calls in X-Whoami-Identity',
+  }),
   drainDelay: seconds(0, 600, {
     flag: 'drain-delay',
     value: 'SECONDS',
@@ -128,6 +135,14 @@ export function serverSettings(
   if (values.noAuth && (values.allow || values.claims)) {
     throw usage('--no-auth knows nobody: it goes with neither --allow nor --claims');
   }
+  if (values.noAuth && values.upstream) {
+    throw usage('--no-auth is no gate: it goes not with --upstream');
+  }
+  if (values.redis && values.upstream) {
+    throw usage(
+      '--redis is not needed with --upstream: the sessions are those of the server behind the gate',
+    );
+  }
   if (values.port === 65_535 && values.idpPort === undefined && issuers.length === 0 && !values.noAuth) {
     throw usage('--port 65535 leaves no port + 1 to the demo authorization server', 'add --idp-port PORT');
   }
@@ -142,6 +157,7 @@ export function serverSettings(
     staleMs: values.stale ?? 300_000,
     maxSessions: values.maxSessions ?? 10_000,
     redis: values.redis,
+    upstream: values.upstream,
     drainDelayMs: values.drainDelay ?? (onTerminal ? 0 : 5_000),
     noAuth: values.noAuth ?? false,
   });

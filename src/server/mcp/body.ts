@@ -5,9 +5,11 @@ import { rpcCodes, rpcError } from './messages.ts';
 const maxBytes = 4 * 1024 * 1024;
 const maxDepth = 64;
 
-/** A parsed body; the wrapper tells `null` from "there is none, the request has been answered". */
+/** A body; the wrapper tells `null` from "there is none, the request has been answered". */
 export interface Body {
   readonly value: unknown;
+  /** As it came. */
+  readonly text: string;
 }
 
 /**
@@ -27,7 +29,7 @@ export async function readBody(x: Exchange): Promise<Body | undefined> {
   if (text === 'gone') return undefined;
   try {
     if (nestsDeeperThan(text.utf8, maxDepth)) return unreadable(x, 'Parse error: nested too deeply');
-    return { value: JSON.parse(text.utf8) };
+    return { value: JSON.parse(text.utf8), text: text.utf8 };
   } catch {
     return unreadable(x, 'Parse error: not JSON');
   }

@@ -9,29 +9,31 @@ export interface Content {
   readonly issuer: string | undefined;
   /** A client registered for this page; `undefined`: the page registers itself. */
   readonly clientId: string | undefined;
+  /** This is the gate of another MCP server: there is no tool of ours to call. */
+  readonly fronts: boolean;
 }
 
 /** The body of the page. Everything in it that is not ours is escaped. */
-export function content({ site, issuer, clientId }: Content): string {
+export function content({ site, issuer, clientId, fronts }: Content): string {
   const sse = `${site.base}/sse`;
+  const endpoint = fronts ? `${site.base}/mcp` : sse;
   const steps = [
     ['Install the bridge', 'npm install --global mcp-whoami'],
-    ['Sign in once; the tokens stay in your keychain', `mcp-whoami login ${sse}`],
+    ['Sign in once; the tokens stay in your keychain', `mcp-whoami login ${endpoint}`],
   ] as const;
   return `<header>
 <div class="brand">${logo}<span>mcp-whoami</span></div>
-<h1>Who am I?</h1>
-<p class="lead">This is a protected MCP server. It has one tool, <code>whoami</code>, which tells the caller who they are: what the authorization server says of the person whose access token came with the call.</p>
+${fronts ? frontLead : lead}
 </header>
 <main data-base="${escapeHtml(site.base)}" data-path="${escapeHtml(site.basePath)}"${attribute('issuer', issuer)}${attribute('client-id', clientId)}>
-${issuer === undefined ? openSection : signInSection(issuer)}
+${fronts ? '' : issuer === undefined ? openSection : signInSection(issuer)}
 <section aria-labelledby="connect">
 <h2 id="connect">Connect a client</h2>
 <p>Clients that start local processes reach this server through the bridge. No token is written into their files.</p>
 <ol>
 ${steps.map(([what, line]) => `<li><p>${what}</p>${copyable(line, what)}</li>`).join('\n')}
 <li><p>Tell your client</p>
-${connections(sse).map(clientDetails).join('\n')}
+${connections(endpoint).map(clientDetails).join('\n')}
 </li>
 </ol>
 </section>
@@ -47,6 +49,12 @@ ${issuer === undefined ? '' : address('Authorization server', issuer)}
 </main>
 <footer>Served by mcp-whoami. This page sets no cookie and loads nothing from elsewhere.</footer>`;
 }
+
+const lead = `<h1>Who am I?</h1>
+<p class="lead">This is a protected MCP server. It has one tool, <code>whoami</code>, which tells the caller who they are: what the authorization server says of the person whose access token came with the call.</p>`;
+
+const frontLead = `<h1>A protected MCP server</h1>
+<p class="lead">This is its gate: it lets those in who have signed in, and tells the server behind it who they are. Access tokens go no further than here.</p>`;
 
 const attribute = (name: string, value: string | undefined) =>
   value === undefined ? '' : ` data-${name}="${escapeHtml(value)}"`;

@@ -1,18 +1,20 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { isObject, stringMember } from '../../lib/json.ts';
-import { answer, type Exchange } from '../exchange.ts';
+import { answer, answerJson, type Exchange } from '../exchange.ts';
 import { content } from './content.ts';
 import { style } from './style.ts';
 
 export interface PageOptions {
   readonly issuer: string | undefined;
   readonly clientId: string | undefined;
+  /** This is the gate of another MCP server. */
+  readonly fronts: boolean;
   /** The authorization server's own metadata document; `undefined` while it is not known. */
   document(): string | undefined;
 }
 
-/** The page for people at `/`, and the script that its sign-in runs. */
+/** What is at `/`: a page for people, whose sign-in runs a script, and a few words of JSON for programs. */
 export interface Page {
   home(x: Exchange): void;
   script(x: Exchange): void;
@@ -21,12 +23,13 @@ export interface Page {
 /** Beside this file here, and beside the bundle there. */
 const scriptFile = new URL('./browser/sign-in.js', import.meta.url);
 
-export function createPage({ issuer, clientId, document }: PageOptions): Page {
+export function createPage({ issuer, clientId, fronts, document }: PageOptions): Page {
   const script = readFileSync(scriptFile, 'utf8');
   const version = createHash('sha256').update(script).digest('base64url').slice(0, 12);
 
   return {
     home(x) {
+      if (!x.req.headers.accept?.includes('text/html')) return describe(x, fronts);
       const nonce = randomBytes(16).toString('base64');
       const html = `<!doctype html>
 <html lang="en">
@@ -35,12 +38,12 @@ export function createPage({ issuer, clientId, document }: PageOptions): Page {
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <meta name="robots" content="noindex">
-<title>Who am I? – mcp-whoami</title>
+<title>${fronts ? 'MCP server' : 'Who am I?'} – mcp-whoami</title>
 <style nonce="${nonce}">${style}</style>
 <script type="module" src="${x.site.basePath}/page.js?v=${version}"></script>
 </head>
 <body>
-${content({ site: x.site, issuer, clientId })}
+${content({ site: x.site, issuer, clientId, fronts })}
 </body>
 </html>
 `;
@@ -67,6 +70,15 @@ ${content({ site: x.site, issuer, clientId })}
       answer(x, 200, headers, x.req.method === 'HEAD' ? '' : script);
     },
   };
+}
+
+function describe(x: Exchange, fronts: boolean): void {
+  const what = fronts
+    ? { name: 'mcp-whoami', description: 'The gate of a protected MCP server.' }
+    : { name: 'WhoAmI', description: 'A protected MCP server with one tool: it tells who you are.' };
+  const { base } = x.site;
+  const endpoints = { sse: `${base}/sse`, streamableHttp: `${base}/mcp` };
+  answerJson(x, 200, { ...what, endpoints }, { vary: 'Accept' });
 }
 
 const commonHeaders = {

@@ -12,22 +12,26 @@ const clientKey = `whoami-client-${issuer}`;
 const terminal = `In a terminal it works as well: mcp-whoami login ${base}/sse`;
 
 const byId = (/** @type {string} */ id) => /** @type {HTMLElement} */ (document.getElementById(id));
-const button = /** @type {HTMLButtonElement} */ (byId('go'));
+const button = /** @type {HTMLButtonElement | null} */ (document.getElementById('go'));
 
 for (const copy of document.querySelectorAll('button[data-copy]'))
   offerCopy(/** @type {HTMLButtonElement} */ (copy));
-button.hidden = false;
-button.addEventListener('click', () => run(issuer === undefined ? () => show(undefined) : leave));
-const answer = new URLSearchParams(location.search);
-if (answer.has('state')) {
+if (button) offerSignIn(button);
+
+/** @param {HTMLButtonElement} go */
+function offerSignIn(go) {
+  go.hidden = false;
+  go.addEventListener('click', () => run(go, issuer === undefined ? () => show(undefined) : leave));
+  const answer = new URLSearchParams(location.search);
+  if (!answer.has('state')) return;
   // The code leaves the address bar before anything else happens.
   history.replaceState(null, '', location.pathname);
-  void run(() => comeBack(answer));
+  void run(go, () => comeBack(answer));
 }
 
-/** @param {() => Promise<void>} step */
-async function run(step) {
-  button.disabled = true;
+/** @param {HTMLButtonElement} go @param {() => Promise<void>} step */
+async function run(go, step) {
+  go.disabled = true;
   byId('problem').textContent = '';
   byId('claims').replaceChildren();
   try {
@@ -36,7 +40,7 @@ async function run(step) {
     byId('status').textContent = '';
     byId('problem').textContent = error instanceof Error ? error.message : String(error);
   } finally {
-    button.disabled = false;
+    go.disabled = false;
   }
 }
 

@@ -1,6 +1,7 @@
 import { createHttpClient } from '../../../../src/lib/http.ts';
 import { createLog } from '../../../../src/lib/log.ts';
 import type { IssuerRules, ServerSettings } from '../../../../src/lib/settings.ts';
+import type { SigningKey } from '../../../../src/lib/signing-key.ts';
 import { openWhoamiServer, type WhoamiServer } from '../../../../src/server/server.ts';
 import type { Observer } from '../../../../src/server/verify/events.ts';
 import { openTestProvider, type TestProvider } from './provider.ts';
@@ -37,6 +38,7 @@ export interface WorldOptions {
   readonly pingMs?: number;
   readonly livenessMs?: number;
   readonly observe?: Observer;
+  readonly identityKey?: SigningKey;
   /** False: the provider is not waited for. */
   readonly wait?: boolean;
 }
@@ -52,6 +54,7 @@ export const defaults: ServerSettings = {
   staleMs: 300_000,
   maxSessions: 10_000,
   redis: undefined,
+  upstream: undefined,
   drainDelayMs: 0,
   noAuth: false,
 };
@@ -86,6 +89,7 @@ export async function openWorld(options: WorldOptions = {}): Promise<World> {
     ...(options.pingMs ? { pingMs: options.pingMs } : {}),
     ...(options.livenessMs ? { livenessMs: options.livenessMs } : {}),
     ...(options.observe ? { observe: options.observe } : {}),
+    identityKey: options.identityKey,
   });
   if (options.wait !== false) await server.ready;
   const { port } = server;
