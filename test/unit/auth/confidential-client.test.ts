@@ -1,7 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { chmod, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { JWK } from 'jose';
+import { decodeJwt, decodeProtectedHeader, type JWK } from 'jose';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { logout } from '../../../src/auth/logout.ts';
 import { createSession } from '../../../src/auth/session.ts';
@@ -156,6 +156,25 @@ describe('the key', () => {
     for (const text of [kept, JSON.stringify([...world.shared.index.values()]), edges.lines.join()]) {
       expect(text).not.toContain(String(keys.ES256.d));
     }
+  });
+
+  it('is named by kid in a statement of a minute, for the issuer, never the same twice', async () => {
+    const seen: string[] = [];
+    world.issuer.behaviour.token = (form) => {
+      seen.push(form.get('client_assertion') ?? '');
+      return seen.length === 2 ? undefined : replyJson(401, { error: 'invalid_client' });
+    };
+    await world.login(
+      world.process(),
+      {},
+      { clientId: 'given', clientKey: await keyFile({ ...keys.RS256, 'x5t#S256': 'thumb' }) },
+    );
+    const [first, second] = seen.map((text) => ({ ...decodeProtectedHeader(text), ...decodeJwt(text) }));
+    const always = { alg: 'RS256', kid: 'r', 'x5t#S256': 'thumb', iss: 'given', sub: 'given' };
+    expect(first).toMatchObject({ ...always, aud: world.issuer.issuer });
+    expect(second).toMatchObject({ ...always, aud: `${world.issuer.issuer}/token` });
+    expect(first?.jti).not.toBe(second?.jti);
+    expect(Number(first?.exp) - Number(first?.iat)).toBe(60);
   });
 
   it('that was replaced is used from the next renewal on', async () => {
