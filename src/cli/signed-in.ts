@@ -1,3 +1,4 @@
+import { duration } from '../lib/clock.ts';
 import { display } from '../lib/text.ts';
 import type { IndexEntry } from '../vault/index-file.ts';
 
@@ -97,13 +98,4 @@ function place(entry: IndexEntry): string {
   if (entry.store === 'memory') return 'memory';
   const binding = entry.binding === 'napi' ? '@napi-rs/keyring' : entry.binding;
   return binding ? `the system's keychain (by ${binding})` : "the system's keychain";
-}
-
-function duration(ms: number): string {
-  const seconds = Math.round(ms / 1000);
-  if (seconds < 120) return `${seconds} s`;
-  const minutes = Math.round(seconds / 60);
-  if (minutes < 120) return `${minutes} min`;
-  const hours = Math.round(minutes / 60);
-  return hours < 48 ? `${hours} h` : `${Math.round(hours / 24)} days`;
 }

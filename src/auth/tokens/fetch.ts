@@ -17,6 +17,8 @@ export interface Heard {
   readonly status: number;
   /** The body, when it is a JSON object. */
   readonly json: JsonObject | undefined;
+  /** Its `Date` header. */
+  readonly date: string | undefined;
 }
 
 export interface RecordingFetch {
@@ -59,7 +61,7 @@ export function recordingFetch(reach: Reach, issuer: string): RecordingFetch {
   };
   return {
     fetch,
-    heard: () => last && { status: last.status, json: bodyOf(last) },
+    heard: () => last && { status: last.status, json: bodyOf(last), date: last.headers.date },
     replay: async () => response(last ?? { status: 404, headers: {}, body: '' }),
   };
 }

@@ -1,5 +1,6 @@
 import type * as Library from 'openid-client';
-import { AppError, reasonOf } from '../../lib/errors.ts';
+import { clockHint } from '../../lib/clock.ts';
+import { AppError, hasCode, reasonOf } from '../../lib/errors.ts';
 import { isObject, type JsonObject, stringMember } from '../../lib/json.ts';
 import { Secret } from '../../lib/secret.ts';
 import { display } from '../../lib/text.ts';
@@ -40,6 +41,8 @@ export interface Refusal {
   readonly error: string | undefined;
   /** The server's words, without the secrets of the request. */
   readonly description: string | undefined;
+  /** What to do about the clocks, where they differ. */
+  readonly clock?: string | undefined;
 }
 
 /** `as`: the client in the way in which it got through. */
@@ -97,6 +100,7 @@ export async function askIssuer<T>(
     if (!('refused' in result) || !isUnknownClient(result.refused)) break;
     result = await ask({ ...asking, client }, needed, send);
   }
+  if ('refused' in result) blameClock(asking, result.refused);
   return result;
 }
 
@@ -124,16 +128,18 @@ async function ask<T>(
     if (ours) throw ours;
     const heard = recording.heard();
     if (!heard) throw failed(issuer, error);
+    const clock = clockHint(heard.date, new URL(asking.server.token_endpoint).host, Date.now());
     const code = heard.json && stringMember(heard.json, 'error');
     if (heard.status >= 400 || code !== undefined) {
-      const said = heard.json && stringMember(heard.json, 'error_description');
-      const description = said && display(without(said, asking.secrets));
-      return { refused: { status: heard.status, error: code && without(code, asking.secrets), description } };
+      const words = heard.json && stringMember(heard.json, 'error_description');
+      const description = words && display(without(words, asking.secrets));
+      const said = code && without(code, asking.secrets);
+      return { refused: { status: heard.status, error: said, description, clock } };
     }
     if (!heard.json || stringMember(heard.json, needed) === undefined) {
       throw issuerDown(issuer, `its ${endpoints[needed].name} answers without ${needed}`, error);
     }
-    throw failed(issuer, error);
+    throw failed(issuer, error, hasCode(error, 'OAUTH_JWT_TIMESTAMP_CHECK_FAILED') ? clock : undefined);
   }
 }
 
@@ -145,12 +151,24 @@ export function appErrorIn(error: unknown): AppError | undefined {
   return undefined;
 }
 
-const failed = (issuer: string, error: unknown) => {
+/** What we sign carries our time: an issuer whose clock differs takes it for old, or for not yet valid. */
+function blameClock({ server, client, binding }: Asking, { error, description, clock }: Refusal): void {
+  const signed =
+    (client.key !== undefined && error === 'invalid_client') ||
+    (binding !== undefined && error === 'invalid_dpop_proof');
+  if (!signed || clock === undefined) return;
+  const said = description ? `: ${description}` : '';
+  throw new AppError('sign_in_failed', `${display(server.issuer)} does not accept what we signed${said}`, {
+    hint: clock,
+  });
+}
+
+const failed = (issuer: string, error: unknown, clock?: string) => {
   const reason = error instanceof Error && error.cause instanceof Error ? error.cause : error;
   const message = `the answer of ${display(issuer)} is not in order: ${display(reasonOf(reason))}`;
   return new AppError('sign_in_failed', message, {
     cause: error,
-    hint: 'try again; if it stays so, tell the operator of the authorization server',
+    hint: clock ?? 'try again; if it stays so, tell the operator of the authorization server',
   });
 };
 

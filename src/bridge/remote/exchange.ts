@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { type AccessTokens, BoundToken } from '../../lib/access.ts';
 import { tokenChallenge } from '../../lib/challenge.ts';
+import { clockHint } from '../../lib/clock.ts';
 import { commandLine } from '../../lib/command-line.ts';
 import { AppError, asAppError } from '../../lib/errors.ts';
 import { type HttpClient, type RequestOptions, readAll } from '../../lib/http.ts';
@@ -53,7 +54,7 @@ export function createExchange(
         if (status >= 200 && status < 300) return incoming;
         if (status === 401 && options.renew !== false) {
           incoming.destroy();
-          if (renewed) return refusedAgain(remote);
+          if (renewed) return refusedAgain(remote, incoming, now());
           token = await tokens.renew(token);
           renewed = true;
           continue;
@@ -141,9 +142,11 @@ function endlessRedirect(server: URL): Failure {
   };
 }
 
-function refusedAgain(remote: RemoteSettings): Failure {
+function refusedAgain(remote: RemoteSettings, { headers }: IncomingMessage, now: number): Failure {
   const message = `${remote.server.host} refuses the access token, a fresh one too`;
-  const hint = `the server may expect another audience or issuer: ${commandLine('login', remote)}`;
+  const hint =
+    clockHint(headers.date, remote.server.host, now) ??
+    `the server may expect another audience or issuer: ${commandLine('login', remote)}`;
   return { reason: 'auth', error: new AppError('token_rejected', message, { hint }) };
 }
 

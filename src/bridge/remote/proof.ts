@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { BoundToken } from '../../lib/access.ts';
 import { dpopChallenge } from '../../lib/challenge.ts';
+import { clockHint } from '../../lib/clock.ts';
 import { commandLine } from '../../lib/command-line.ts';
 import { AppError } from '../../lib/errors.ts';
 import type { RemoteSettings } from '../../lib/settings.ts';
@@ -35,12 +36,8 @@ const fairSkewMs = 60_000;
 /** The server takes none of our proofs. In: `now`, milliseconds since the epoch. */
 export function proofRefused(remote: RemoteSettings, incoming: IncomingMessage, now: number): Failure {
   incoming.destroy();
-  const skewMs = now - Date.parse(incoming.headers.date ?? '');
-  const minutes = Math.round(Math.abs(skewMs) / 60_000);
-  const hint =
-    Math.abs(skewMs) > fairSkewMs
-      ? `set the clock of this machine: it is ${minutes} min ${skewMs > 0 ? 'ahead of' : 'behind'} the server's`
-      : `sign in again: ${commandLine('login', remote)}`;
+  const clock = clockHint(incoming.headers.date, remote.server.host, now, fairSkewMs);
+  const hint = clock ?? `sign in again: ${commandLine('login', remote)}`;
   const message = `${remote.server.host} does not accept the proof that the access token is ours (DPoP)`;
   return { reason: 'auth', error: new AppError('token_rejected', message, { hint }) };
 }

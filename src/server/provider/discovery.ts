@@ -1,3 +1,4 @@
+import { clockHint } from '../../lib/clock.ts';
 import { AppError } from '../../lib/errors.ts';
 import { readFileIfThere } from '../../lib/files.ts';
 import { type JsonObject, parseJsonObject, stringMember, stringsMember } from '../../lib/json.ts';
@@ -26,7 +27,7 @@ export interface ProviderMetadata {
 
 /** The outcome of asking one well-known address. */
 type Found =
-  | { readonly kind: 'metadata'; readonly metadata: ProviderMetadata }
+  | { readonly kind: 'metadata'; readonly metadata: ProviderMetadata; readonly date: string | undefined }
   | { readonly kind: 'none' }
   | { readonly kind: 'failed' | 'unfit'; readonly error: AppError };
 
@@ -41,14 +42,22 @@ export async function discover(
   rules: IssuerSettings,
   reader: ProviderReader,
   log: Log,
+  now: () => number,
 ): Promise<ProviderMetadata> {
   const { issuer } = rules;
   const read = (document: string, from: string) => readMetadata(document, from, rules, log);
   if (rules.metadata) return read(await givenDocument(rules.metadata, issuer, reader), rules.metadata);
   const answers = await Promise.all(wellKnownForms(issuer).map((url) => ask(url, reader, read)));
-  const good = answers.flatMap((found) => (found.kind === 'metadata' ? found.metadata : []));
-  const metadata = best(good, rules.introspection !== undefined);
-  if (metadata) return metadata;
+  const good = answers.flatMap((found) => (found.kind === 'metadata' ? found : []));
+  const metadata = best(
+    good.map((found) => found.metadata),
+    rules.introspection !== undefined,
+  );
+  if (metadata) {
+    const hint = clockHint(good[0]?.date, new URL(issuer).host, now());
+    if (hint) log.warn('tokens may look as if they had run out, or were not valid yet', { hint });
+    return metadata;
+  }
   for (const kind of ['unfit', 'failed'] as const) {
     for (const found of answers) if (found.kind === kind) throw found.error;
   }
@@ -77,8 +86,9 @@ async function ask(
   read: (document: string, from: string) => ProviderMetadata,
 ): Promise<Found> {
   try {
-    const { status, body } = await reader.read('metadata', url, { headers: { accept: 'application/json' } });
-    if (status === 200) return { kind: 'metadata', metadata: read(body, url.href) };
+    const answer = await reader.read('metadata', url, { headers: { accept: 'application/json' } });
+    const { status, body, headers } = answer;
+    if (status === 200) return { kind: 'metadata', metadata: read(body, url.href), date: headers.date };
     if (status < 500 && status !== 429) return { kind: 'none' };
     return { kind: 'failed', error: unreachable(url, `answered ${status}`) };
   } catch (error) {

@@ -80,7 +80,7 @@ export function openProvider(options: ProviderOptions): Provider {
 
   async function renew(): Promise<void> {
     try {
-      const metadata = await discover(rules, reader, log);
+      const metadata = await discover(rules, reader, log, options.now);
       if (!known || metadata.document !== known.metadata.document) {
         const method = chooseMethod({ ...options, reader, metadata });
         // Old keys are better than none: they stay in use until the new ones are here.

@@ -8,6 +8,7 @@ import { type Protected, startProtected } from '../../support/fault-protected.ts
 import { row } from '../../support/fault-rows.ts';
 import { follow } from '../../support/plain-browser.ts';
 import { until } from '../../support/until.ts';
+import { wrongClock } from '../../support/wrong-clock.ts';
 import { reply, replyJson } from '../../unit/auth/support/issuer.ts';
 
 async function signedIn(
@@ -202,19 +203,34 @@ export function authRows(): void {
     }),
   );
 
-  row(
-    'clock wrong',
-    'shown by unit tests with an injected clock (test/unit/auth); the 401 way heals',
-    (saw) =>
-      signedIn(async (world) => {
-        const it = world.bridge();
-        await it.ready();
-        // By its own clock the token is fresh; by the server's it ended long ago.
-        revokeAccess(world);
-        const answer = await it.call('count');
-        expect(textOf(answer)).toMatch(/^ok/);
-        saw('nothing', answer.ms);
-        await until('one refresh', 1000, () => world.issuer.refreshes() === 1);
-      }),
+  row('clock wrong', 'a day ahead, a day behind: calls of a person who is signed in', (saw) =>
+    signedIn(async (world) => {
+      const day = 24 * 3_600_000;
+      const ahead = world.bridge([], wrongClock(world.home.path, day));
+      await ahead.ready();
+      expect(world.issuer.refreshes()).toBe(1);
+      const behind = world.bridge([], wrongClock(world.home.path, -day));
+      await behind.ready();
+      // By its own clock the token is fresh; by the server's it ended long ago.
+      revokeAccess(world);
+      const answer = await behind.call('count');
+      expect(textOf(answer)).toMatch(/^ok/);
+      await until('one more refresh', 1000, () => world.issuer.refreshes() === 2);
+      saw('nothing: one refresh each', answer.ms);
+    }),
+  );
+
+  row('clock wrong', 'a day ahead: the sign-in fails on the times of the id token, and tells', (saw) =>
+    signedIn(async (world) => {
+      const env = { ...world.home.env, ...wrongClock(world.home.path, 24 * 3_600_000) };
+      const login = start(['login', world.url, '--no-browser'], { env });
+      const [authorization] = await login.printed(/^https?:\/\/\S+[?&]code_challenge=\S+$/m);
+      await follow(authorization);
+      const { code, stderr } = await login.finished;
+      const hint = stderr.trim().split('\n').at(-1) ?? '';
+      expect(code).toBe(1);
+      expect(hint).toContain('check the clock of this machine: it is 24 h ahead of the one of 127.0.0.1');
+      saw(`exit 1 "${hint.trim()}"`);
+    }),
   );
 }

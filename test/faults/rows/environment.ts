@@ -1,18 +1,17 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
-import { createServer as createHttpServer } from 'node:http';
-import { createServer as createTlsServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
+import { existsSync } from 'node:fs';
 import { expect } from 'vitest';
+import { createAuthority } from '../../support/certificates.ts';
+import { startConnectProxy } from '../../support/connect-proxy.ts';
 import { startFaultClient, textOf } from '../../support/fault-client.ts';
 import { startProtected } from '../../support/fault-protected.ts';
 import { row } from '../../support/fault-rows.ts';
 import { inWorld } from '../../support/fault-world.ts';
-import { makeHome } from '../../support/home.ts';
 import { keyringMissing, withKeyring } from '../../support/keyring.ts';
+import { startModel } from '../../support/model-server.ts';
 import { serve } from '../../support/serve.ts';
 import { signIn } from '../../support/sign-in.ts';
+import { startTlsFront } from '../../support/tls-front.ts';
 import { until } from '../../support/until.ts';
 
 /** From now on this process can write to no file (Linux): as on a full or read-only disk. */
@@ -75,25 +74,24 @@ export function environmentRows(): void {
     }),
   );
 
-  row('TLS', 'a certificate that nobody vouches for, and NODE_EXTRA_CA_CERTS', async (saw) => {
-    const home = makeHome();
-    const [key, cert] = [join(home.path, 'key.pem'), join(home.path, 'cert.pem')];
-    const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost'];
-    const kind = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
-    execFileSync('openssl', [...kind, '-days', '2', ...subject, '-keyout', key, '-out', cert], {
-      stdio: 'ignore',
-    });
-    const server = createTlsServer({ key: readFileSync(key), cert: readFileSync(cert) }, (_, response) => {
+  row('TLS', 'private CA, expired, wrong name; NODE_EXTRA_CA_CERTS and --ca', async (saw) => {
+    const authority = createAuthority();
+    const nothing = await startModel();
+    nothing.gate = (_, response) => {
       response.writeHead(404).end();
-    });
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    const { port } = server.address() as AddressInfo;
-    for (const [host, env, expected] of [
-      ['localhost', {}, /not trusted.*NODE_EXTRA_CA_CERTS/],
-      ['127.0.0.1', { NODE_EXTRA_CA_CERTS: cert }, /not trusted.*altnames.*host name that the certificate/i],
-      ['localhost', { NODE_EXTRA_CA_CERTS: cert }, /neither Streamable HTTP nor HTTP\+SSE/],
+      return true;
+    };
+    const front = (days: number) => startTlsFront(authority.issue(['localhost'], days), () => nothing.port);
+    const [good, expired] = [await front(2), await front(-1)];
+    const known = { env: { NODE_EXTRA_CA_CERTS: authority.file } };
+    for (const [name, { port }, options, expected] of [
+      ['localhost', good, {}, /not trusted.*--ca FILE.*NODE_EXTRA_CA_CERTS/],
+      ['127.0.0.1', good, known, /not trusted.*altnames.*host name that the certificate/i],
+      ['localhost', expired, known, /not trusted \(certificate has expired\).*this machine's clock/],
+      ['localhost', good, known, /neither Streamable HTTP nor HTTP\+SSE/],
+      ['localhost', good, { args: ['--ca', authority.file] }, /neither Streamable HTTP nor HTTP\+SSE/],
     ] as const) {
-      const it = startFaultClient(`https://${host}:${port}/mcp`, { env });
+      const it = startFaultClient(`https://${name}:${port}/mcp`, options);
       await it.greet();
       const answer = await it.call('count');
       const text = textOf(answer);
@@ -102,20 +100,14 @@ export function environmentRows(): void {
       expect(answer.ms).toBeLessThan(5000);
       saw(`"${text}"`, answer.ms);
     }
-    server.close();
-    home.remove();
+    for (const each of [good, expired, nothing]) await each.stop();
+    authority.remove();
   });
 
   row('proxy variables', 'HTTPS_PROXY, NO_PROXY, 407', async (saw) => {
-    const asked: string[] = [];
-    const proxy = createHttpServer();
-    proxy.on('connect', (request, socket) => {
-      asked.push(`${request.url} ${request.headers['proxy-authorization'] ?? ''}`);
-      socket.end('HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n');
-    });
-    await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
-    const { port } = proxy.address() as AddressInfo;
-    const variable = { HTTPS_PROXY: `http://someone:hidden@127.0.0.1:${port}` };
+    const proxy = await startConnectProxy();
+    proxy.wanted = ['someone:else'];
+    const variable = { HTTPS_PROXY: proxy.url.replace('://', '://someone:hidden@') };
     const call = async (url: string, env: Record<string, string>) => {
       const it = startFaultClient(url, { env: { ...variable, ...env } });
       await it.greet();
@@ -125,17 +117,43 @@ export function environmentRows(): void {
       saw(`"${textOf(answer)}"`, answer.ms);
       return textOf(answer);
     };
-    expect(await call('https://mcp.server.invalid/mcp', {})).toContain(`the proxy 127.0.0.1:${port}`);
+    expect(await call('https://mcp.server.invalid/mcp', {})).toContain(`the proxy 127.0.0.1:${proxy.port}`);
     const credentials = Buffer.from('someone:hidden').toString('base64');
-    expect(asked[0]).toBe(`mcp.server.invalid:443 Basic ${credentials}`);
-    const before = asked.length;
+    expect(proxy.asked[0]).toEqual({ target: 'mcp.server.invalid:443', credentials: `Basic ${credentials}` });
+    const before = proxy.asked.length;
     expect(await call('https://mcp.server.invalid/mcp', { NO_PROXY: '.server.invalid' })).toContain(
       'offline?',
     );
     expect(await call('https://localhost:9/mcp', {})).toContain('nothing listens');
-    expect(asked).toHaveLength(before);
-    proxy.close();
+    expect(proxy.asked).toHaveLength(before);
+    await proxy.stop();
   });
+
+  row('proxy variables', 'a proxy that is there again, and leads on', (saw) =>
+    inWorld(async ({ model }) => {
+      const authority = createAuthority();
+      const server = await model();
+      const front = await startTlsFront(authority.issue(['mcp.server.invalid']), () => server.port);
+      const proxy = await startConnectProxy();
+      proxy.refuse = { status: 503 };
+      const it = startFaultClient('https://mcp.server.invalid/mcp', {
+        env: { HTTPS_PROXY: proxy.url },
+        args: ['--ca', authority.file],
+      });
+      await it.greet();
+      const call = it.call('count');
+      await until('some tries', 10_000, () => proxy.asked.length > 1);
+      proxy.routes.set('mcp.server.invalid:443', front.port);
+      proxy.refuse = undefined;
+      const answer = await call;
+      expect(textOf(answer)).toMatch(/^ok/);
+      saw('the call waited and was answered', answer.ms);
+      await it.discard();
+      await proxy.stop();
+      await front.stop();
+      authority.remove();
+    }),
+  );
 
   row(
     'keychain locked, slow, absent',

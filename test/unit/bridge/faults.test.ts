@@ -106,6 +106,27 @@ describe.each(['http', 'sse'] as const)('faults over %s', (kind) => {
     expect(remote.sent('tools/call')).toHaveLength(3);
   });
 
+  test.each([
+    [
+      'a day behind ours',
+      -24 * 3_600_000,
+      'check the clock of this machine: it is 24 h ahead of the one of 127',
+    ],
+    ['a little behind ours', -4 * 60_000, 'the server may expect another audience or issuer'],
+  ])('a fresh token refused by a server whose clock is %s', async (_, ahead, expected) => {
+    await client.close();
+    const tokens = createTokens('old');
+    client = startClient(remote.url, { tokens });
+    await client.initialize();
+    await client.call();
+    tokens.next = 'new';
+    remote.gate = (_request, response) => {
+      response.writeHead(401, { date: new Date(Date.now() + ahead).toUTCString() }).end();
+      return true;
+    };
+    expect(textOf(await client.call())).toContain(expected);
+  });
+
   test('403 insufficient_scope: the answer names the scopes and the line to type', async () => {
     await client.initialize();
     onceOnCall(403, { 'www-authenticate': 'Bearer error="insufficient_scope", scope="files:write admin"' });

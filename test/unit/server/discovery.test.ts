@@ -66,6 +66,19 @@ describe('each form alone is enough', () => {
   });
 });
 
+test.each([
+  ['a day behind', -24 * 3_600_000, true],
+  ['a little ahead', 120_000, false],
+])('a provider whose clock is %s: told at the start where it matters', async (_, ahead, told) => {
+  provider.instead.set('discovery', (_req, res) => {
+    res.setHeader('date', new Date(Date.now() + ahead).toUTCString());
+    json(res, 200, provider.metadata);
+  });
+  const world = await open();
+  expect(world.log().includes('check the clock of this machine: it is 24 h ahead')).toBe(told);
+  expect(world.log().includes('clock')).toBe(told);
+});
+
 test('of two documents the one that offers more is used', async () => {
   provider.instead.set('discovery', (req, res) => {
     const { userinfo_endpoint: _userinfo, jwks_uri: _jwks, ...less } = provider.metadata;

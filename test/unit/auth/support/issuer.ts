@@ -40,6 +40,8 @@ export interface Behaviour {
   userinfo?: () => Reply;
   /** Seconds; default 3600. */
   lifetime?: number;
+  /** How far its clock is ahead of ours. Milliseconds. */
+  clock?: number;
 }
 
 export interface Issuer extends Listening {
@@ -82,6 +84,7 @@ export async function startIssuer(
   let reused = false;
   let issuer = '';
 
+  const time = () => Date.now() + (behaviour.clock ?? 0);
   const honestMetadata = () => metadataOf(issuer, algorithm, behaviour);
 
   async function answer(asked: URLSearchParams, extra: Record<string, unknown> = {}) {
@@ -105,8 +108,8 @@ export async function startIssuer(
       .setIssuer(issuer)
       .setSubject('alice')
       .setAudience(asked.get('client_id') ?? '')
-      .setIssuedAt()
-      .setExpirationTime('5 min')
+      .setIssuedAt(new Date(time()))
+      .setExpirationTime(new Date(time() + 300_000))
       .sign(privateKey);
     return { id_token };
   }
@@ -206,6 +209,7 @@ export async function startIssuer(
       headers: request.headers,
     };
     seen.push(it);
+    if (behaviour.clock !== undefined) response.setHeader('date', new Date(time()).toUTCString());
     const forms = behaviour.metadataAt ?? [`${path}/.well-known/openid-configuration`];
     if (forms.includes(url.pathname)) {
       const document = honestMetadata();
