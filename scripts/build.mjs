@@ -33,7 +33,10 @@ const result = await build({
   logLevel: 'warning',
 });
 // What runs in a browser is served as it is.
-await cp(join(root, 'src/server/page/browser/sign-in.js'), join(outdir, 'browser/sign-in.js'));
+await cp(join(root, 'src/server/page/browser'), join(outdir, 'browser'), {
+  recursive: true,
+  filter: (file) => !file.endsWith('.json'),
+});
 await writeFile(join(outdir, 'THIRD-PARTY-LICENSES.txt'), await licences(result.metafile));
 
 /** The licence text of every package that the bundle took in. */

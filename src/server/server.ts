@@ -105,7 +105,7 @@ export async function openWhoamiServer(options: WhoamiServerOptions): Promise<Wh
       ...(verification
         ? documentRoutes(prefixes, verification, settings.upstream ? 'MCP server' : 'WhoAmI')
         : []),
-      ...below(prefixes, { '/page.js': page.script, ...endpoints.documents }),
+      ...below(prefixes, { ...page.scripts, ...endpoints.documents }),
     ]),
     endpoints: below(prefixes, endpoints.protected),
     about: new Set(prefixes.flatMap((prefix) => [`${prefix}/`, prefix])),

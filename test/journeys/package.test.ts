@@ -31,12 +31,12 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 
 test(threat('E3', 'holds what it needs and nothing else'), () => {
   const allowed =
-    /^(bin\/mcp-whoami\.js|dist\/[\w.-]+\.(js|txt)|dist\/browser\/sign-in\.js|package\.json|(README|CHANGELOG|SECURITY)\.md|LICENSE)$/;
+    /^(bin\/mcp-whoami\.js|dist\/[\w.-]+\.(js|txt)|dist\/browser\/(page|sign-in|whoami)\.js|package\.json|(README|CHANGELOG|SECURITY)\.md|LICENSE)$/;
   expect(files.filter((file) => !allowed.test(file))).toEqual([]);
   for (const needed of [
     'bin/mcp-whoami.js',
     'dist/main.js',
-    'dist/browser/sign-in.js',
+    'dist/browser/page.js',
     'dist/THIRD-PARTY-LICENSES.txt',
     'LICENSE',
     'README.md',

@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { isObject, stringMember } from '../../lib/json.ts';
 import { answer, answerJson, type Exchange } from '../exchange.ts';
@@ -14,19 +14,16 @@ export interface PageOptions {
   document(): string | undefined;
 }
 
-/** What is at `/`: a page for people, whose sign-in runs a script, and a few words of JSON for programs. */
+/** What is at `/`: a page for people, whose sign-in runs in it, and a few words of JSON for programs. */
 export interface Page {
   home(x: Exchange): void;
-  script(x: Exchange): void;
+  /** What it loads, by path. */
+  readonly scripts: Readonly<Record<string, (x: Exchange) => void>>;
 }
 
-/** Beside this file here, and beside the bundle there. */
-const scriptFile = new URL('./browser/sign-in.js', import.meta.url);
+const scripts = ['page.js', 'sign-in.js', 'whoami.js'];
 
 export function createPage({ issuer, clientId, fronts, document }: PageOptions): Page {
-  const script = readFileSync(scriptFile, 'utf8');
-  const version = createHash('sha256').update(script).digest('base64url').slice(0, 12);
-
   return {
     home(x) {
       if (!x.req.headers.accept?.includes('text/html')) return describe(x, fronts);
@@ -40,7 +37,7 @@ export function createPage({ issuer, clientId, fronts, document }: PageOptions):
 <meta name="robots" content="noindex">
 <title>${fronts ? 'MCP server' : 'Who am I?'} – mcp-whoami</title>
 <style nonce="${nonce}">${style}</style>
-<script type="module" src="${x.site.basePath}/page.js?v=${version}"></script>
+<script type="module" src="${x.site.basePath}/page/page.js"></script>
 </head>
 <body>
 ${content({ site: x.site, issuer, clientId, fronts })}
@@ -61,14 +58,16 @@ ${content({ site: x.site, issuer, clientId, fronts })}
         x.req.method === 'HEAD' ? '' : html,
       );
     },
-    script(x) {
-      const headers = {
-        ...commonHeaders,
-        'content-type': 'text/javascript; charset=utf-8',
-        'cache-control': 'max-age=300',
-      };
-      answer(x, 200, headers, x.req.method === 'HEAD' ? '' : script);
-    },
+    scripts: Object.fromEntries(scripts.map((name) => [`/page/${name}`, script(name)])),
+  };
+}
+
+/** The files are beside this one here, and beside the bundle there. */
+function script(name: string): (x: Exchange) => void {
+  const text = readFileSync(new URL(`./browser/${name}`, import.meta.url), 'utf8');
+  return (x) => {
+    const type = { 'content-type': 'text/javascript; charset=utf-8', 'cache-control': 'no-cache' };
+    answer(x, 200, { ...commonHeaders, ...type }, x.req.method === 'HEAD' ? '' : text);
   };
 }
 
@@ -87,7 +86,7 @@ const commonHeaders = {
   'cross-origin-opener-policy': 'same-origin',
 };
 
-/** One style sheet, one script of ours, and connections to us and to the endpoints that the sign-in needs. */
+/** One style sheet, scripts of ours, and connections to us and to the endpoints that the sign-in needs. */
 function policy(nonce: string, connect: readonly string[]): string {
   return [
     "default-src 'none'",

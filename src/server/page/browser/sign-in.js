@@ -1,51 +1,17 @@
-// Runs in the page at "/": authorization code with PKCE (RFC 7636) as a public client, one call of the whoami
-// tool, and the access token is given back. Nothing is kept but what the way back from the provider needs.
+// Authorization code with PKCE (RFC 7636) as a public client: to the provider and back. Nothing is kept but what the
+// way back needs, and the access token is forgotten after one call.
+
+import { base, clientId, issuer, json, path, say, show } from './whoami.js';
 
 /** @typedef {{ issuer: string, tokenEndpoint: string, revocationEndpoint?: string, clientId: string, verifier: string, requiresIss: boolean }} Pending */
-/** @typedef {Record<string, unknown>} Json */
 
-const main = /** @type {HTMLElement} */ (document.querySelector('main'));
-const { base = '', path = '', issuer, clientId } = main.dataset;
 const redirectUri = `${base}/`;
 const pendingPrefix = 'whoami-sign-in-';
 const clientKey = `whoami-client-${issuer}`;
 const terminal = `In a terminal it works as well: mcp-whoami login ${base}/sse`;
 
-const byId = (/** @type {string} */ id) => /** @type {HTMLElement} */ (document.getElementById(id));
-const button = /** @type {HTMLButtonElement | null} */ (document.getElementById('go'));
-
-for (const copy of document.querySelectorAll('button[data-copy]'))
-  offerCopy(/** @type {HTMLButtonElement} */ (copy));
-if (button) offerSignIn(button);
-
-/** @param {HTMLButtonElement} go */
-function offerSignIn(go) {
-  go.hidden = false;
-  go.addEventListener('click', () => run(go, issuer === undefined ? () => show(undefined) : leave));
-  const answer = new URLSearchParams(location.search);
-  if (!answer.has('state')) return;
-  // The code leaves the address bar before anything else happens.
-  history.replaceState(null, '', location.pathname);
-  void run(go, () => comeBack(answer));
-}
-
-/** @param {HTMLButtonElement} go @param {() => Promise<void>} step */
-async function run(go, step) {
-  go.disabled = true;
-  byId('problem').textContent = '';
-  byId('claims').replaceChildren();
-  try {
-    await step();
-  } catch (error) {
-    byId('status').textContent = '';
-    byId('problem').textContent = error instanceof Error ? error.message : String(error);
-  } finally {
-    go.disabled = false;
-  }
-}
-
 /** To the provider. */
-async function leave() {
+export async function leave() {
   say('Looking for the sign-in page …');
   if (!crypto.subtle)
     throw new Error(`This page is not reached over https, so that no sign-in can start here. ${terminal}`);
@@ -115,7 +81,7 @@ async function register(endpoint) {
 }
 
 /** From the provider: what came is held against what was sent. @param {URLSearchParams} parameters */
-async function comeBack(parameters) {
+export async function comeBack(parameters) {
   const key = pendingPrefix + parameters.get('state');
   const kept = sessionStorage.getItem(key);
   sessionStorage.removeItem(key);
@@ -154,57 +120,6 @@ async function giveBack({ revocationEndpoint = '', clientId: client }, token) {
   await fetch(revocationEndpoint, { method: 'POST', body: new URLSearchParams(form) }).catch(() => {});
 }
 
-/** One call of the tool. @param {string | undefined} token */
-async function show(token) {
-  say('Asking who you are …');
-  const response = await fetch(`${path}/mcp`, {
-    method: 'POST',
-    headers: {
-      'content-type': 'application/json',
-      accept: 'application/json, text/event-stream',
-      'mcp-protocol-version': '2025-11-25',
-      ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
-    },
-    body: JSON.stringify({
-      jsonrpc: '2.0',
-      id: 1,
-      method: 'tools/call',
-      params: { name: 'whoami', arguments: {} },
-    }),
-  });
-  const { result } = await json(response, 'This server');
-  const { structuredContent, content } = /** @type {Json} */ (result ?? {});
-  const text = Array.isArray(content) ? String(content[0]?.text ?? '{}') : '{}';
-  const claims = /** @type {Json} */ (structuredContent ?? JSON.parse(text));
-  byId('claims').replaceChildren(...Object.entries(claims).map(row));
-  if (typeof claims.error === 'string') say('The server knows nobody:');
-  else say(`You are ${claims.name ?? claims.sub}.`);
-}
-
-/** @param {[string, unknown]} claim */
-function row([name, value]) {
-  const line = document.createElement('div');
-  const term = document.createElement('dt');
-  const detail = document.createElement('dd');
-  term.textContent = name;
-  detail.textContent = typeof value === 'string' ? value : JSON.stringify(value);
-  line.append(term, detail);
-  return line;
-}
-
-/** @param {HTMLButtonElement} copy */
-function offerCopy(copy) {
-  if (!navigator.clipboard) return;
-  copy.hidden = false;
-  copy.addEventListener('click', async () => {
-    await navigator.clipboard.writeText(copy.previousElementSibling?.textContent ?? '');
-    copy.textContent = 'Copied';
-    setTimeout(() => {
-      copy.textContent = 'Copy';
-    }, 2000);
-  });
-}
-
 /** @param {string} error */
 function refusal(error) {
   if (error === 'access_denied') return new Error('You did not sign in. Nothing has happened.');
@@ -223,19 +138,6 @@ async function send(url, request) {
   } catch {
     throw new Error(`${host(url)} lets no page of this site talk to it. ${terminal}`);
   }
-}
-
-/** @param {Response} response @param {string} who @returns {Promise<Json>} */
-async function json(response, who) {
-  /** @type {Json} */
-  const body = await response.json().catch(() => ({}));
-  if (response.ok) return body;
-  const { error, error_description: description } = body;
-  const told = [error, description]
-    .filter((part) => typeof part === 'string')
-    .join(': ')
-    .slice(0, 300);
-  throw new Error(`${who} answered with status ${response.status}${told ? ` (${told})` : ''}.`);
 }
 
 /** https, or loopback. @param {unknown} text */
@@ -261,9 +163,4 @@ function base64url(bytes) {
     .replaceAll('+', '-')
     .replaceAll('/', '_')
     .replaceAll('=', '');
-}
-
-/** @param {string} text */
-function say(text) {
-  byId('status').textContent = text;
 }
