@@ -1,6 +1,12 @@
 import type { ServerSettings } from '../lib/settings.ts';
 import { isLoopbackHost } from '../lib/url.ts';
 
+/** A protected resource, as a path below the public URL; empty: the server as a whole. */
+export type ResourcePath = string;
+
+/** Those of our own server. */
+export const ownResources: readonly ResourcePath[] = ['', '/sse', '/mcp'];
+
 /** Where one kind of client reaches us. The `base` is the resource identifier of the server as a whole. */
 export interface Site {
   readonly origin: string;
@@ -14,7 +20,7 @@ export interface PublicAddress {
   readonly sites: readonly Site[];
   /** Paths under which the public routes are found: at the root, and below the public URL's own path. */
   readonly prefixes: readonly string[];
-  /** Resource identifiers (RFC 8707) of every site: the server, its `/sse` and its `/mcp`. */
+  /** Resource identifiers (RFC 8707) of every site. */
   readonly resources: readonly string[];
   /** The site that a Host header names; `undefined` for a name that is not ours (DNS rebinding). */
   siteOf(host: string | undefined): Site | undefined;
@@ -27,10 +33,14 @@ const loopbackNames = ['localhost', '127.0.0.1', '[::1]'];
 /**
  * The server's own address, known from settings alone: no request can move it.
  *
- * In: the settings and the port that is listened on. Without a public URL each loopback name is a site of its
- * own, and a request is answered in the name it used.
+ * In: the settings, the port that is listened on, and the protected resources. Without a public URL each loopback
+ * name is a site of its own, and a request is answered in the name it used.
  */
-export function publicAddress(settings: ServerSettings, port: number): PublicAddress {
+export function publicAddress(
+  settings: Pick<ServerSettings, 'host' | 'publicUrl' | 'allowOrigin'>,
+  port: number,
+  paths: readonly ResourcePath[] = ownResources,
+): PublicAddress {
   const { publicUrl } = settings;
   const onLoopback = isLoopbackHost(settings.host);
   const local = localNames(settings.host, onLoopback).map((name) => new URL(`http://${name}:${port}`));
@@ -45,7 +55,7 @@ export function publicAddress(settings: ServerSettings, port: number): PublicAdd
   return {
     sites,
     prefixes: [...new Set(['', ...sites.map(({ basePath }) => basePath)])],
-    resources: sites.flatMap(({ base }) => [base, `${base}/sse`, `${base}/mcp`]),
+    resources: sites.flatMap(({ base }) => paths.map((path) => base + path)),
     siteOf: (host) => (host === undefined ? undefined : byHost.get(host.toLowerCase())),
     admits: (origin) => origins.has(origin) || (onLoopback && isLocalOrigin(origin)),
   };

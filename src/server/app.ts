@@ -1,9 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Log } from '../lib/log.ts';
-import type { PublicAddress } from './address.ts';
-import type { ResourcePath } from './challenge.ts';
-import { answerPreflight, type Exchange, refuse, refuseMethod } from './exchange.ts';
+import type { PublicAddress, ResourcePath } from './address.ts';
+import { answerPreflight, type Exchange, refuse, send } from './exchange.ts';
 import type { Gate } from './gate.ts';
+import { type Asked, askedBy, checkHost, checkOrigin, isReply, readingProblem } from './guards.ts';
 import { answerHealth, type HealthOptions, healthPaths } from './health.ts';
 import type { Principal } from './verify/principal.ts';
 
@@ -38,37 +38,25 @@ export function createApp(options: AppOptions) {
   const { address, health, documents, endpoints, about, page, gate, log } = options;
 
   async function route(req: IncomingMessage, res: ServerResponse): Promise<void> {
-    const target = req.url ?? '/';
-    const mark = target.indexOf('?');
-    const path = mark < 0 ? target : target.slice(0, mark);
-    const query = mark < 0 ? '' : target.slice(mark + 1);
-    const repeated = repeatedHeader(req.rawHeaders);
-    const method = req.method ?? '';
-    if (repeated !== 'host' && healthPaths.has(path)) return answerHealth(path, method, res, health);
-    const site = repeated === 'host' ? undefined : address.siteOf(req.headers.host);
-    if (!site) {
-      const nobody = { origin: '', basePath: '', base: '' };
-      const x = { req, res, path, query, site: nobody, readableBy: undefined };
-      if (repeated === 'host') return refuse(x, 400, 'invalid_request', 'More than one Host header');
-      log.info('host refused', { host: req.headers.host, path });
-      return refuse(x, 403, 'forbidden_host', 'This server does not go by the name in the Host header');
-    }
+    const asked = askedBy(req);
+    const { method, path, query, headers } = asked;
+    if (asked.repeated !== 'host' && healthPaths.has(path)) return answerHealth(path, method, res, health);
+    const site = checkHost(asked, address, log);
+    if (isReply(site)) return send({ req, res, readableBy: undefined }, site);
     const x = { req, res, path, query, site, readableBy: undefined };
     const document = documents.get(path);
-    if (document) return serveDocument({ ...x, readableBy: '*' }, document);
+    if (document) return serveDocument(asked, { ...x, readableBy: '*' }, document);
     const endpoint = endpoints.get(path);
     if (!endpoint && !about.has(path)) return refuse(x, 404, 'not_found', 'Nothing is here');
-    const { origin } = req.headers;
-    if (origin !== undefined && !address.admits(origin)) {
-      log.info('origin refused; --allow-origin lets one in', { origin, path });
-      return refuse(x, 403, 'forbidden_origin', 'Pages of this origin may not use this server');
-    }
-    const admitted = origin === undefined ? x : { ...x, readableBy: origin };
-    if (!endpoint) return sayWhatThisIs(admitted, page);
+    const foreign = checkOrigin(asked, address, log);
+    if (foreign) return send(x, foreign);
+    const admitted = headers.origin === undefined ? x : { ...x, readableBy: headers.origin };
+    if (!endpoint) return serveDocument(asked, admitted, page);
     if (method === 'OPTIONS') return answerPreflight(admitted);
     if (!gate) return endpoint.handle(admitted, undefined);
-    const principal = await gate.admit(admitted, endpoint.resource, repeated === 'authorization');
-    if (principal) return endpoint.handle(admitted, principal);
+    const admission = await gate.admit(asked, site, endpoint.resource);
+    if (isReply(admission)) send(admitted, admission);
+    else return endpoint.handle(admitted, admission);
   }
 
   return async (req: IncomingMessage, res: ServerResponse): Promise<void> => {
@@ -83,28 +71,8 @@ export function createApp(options: AppOptions) {
   };
 }
 
-function serveDocument(x: Exchange, document: (x: Exchange) => void): void {
-  const { method } = x.req;
-  if (method === 'GET' || method === 'HEAD') document(x);
-  else if (method === 'OPTIONS') answerPreflight(x);
-  else refuseMethod(x, 'GET, HEAD, OPTIONS');
-}
-
-function sayWhatThisIs(x: Exchange, page: (x: Exchange) => void): void {
-  const { method } = x.req;
-  if (method === 'OPTIONS') answerPreflight(x);
-  else if (method !== 'GET' && method !== 'HEAD') refuseMethod(x, 'GET, HEAD, OPTIONS');
-  else page(x);
-}
-
-/** Node joins or drops repeated headers; who sends two hosts or two tokens is up to something. */
-function repeatedHeader(rawHeaders: readonly string[]): 'host' | 'authorization' | undefined {
-  let hosts = 0;
-  let authorizations = 0;
-  for (let i = 0; i < rawHeaders.length; i += 2) {
-    const name = rawHeaders[i] ?? '';
-    if (name.length === 4 && name.toLowerCase() === 'host') hosts++;
-    else if (name.length === 13 && name.toLowerCase() === 'authorization') authorizations++;
-  }
-  return hosts > 1 ? 'host' : authorizations > 1 ? 'authorization' : undefined;
+function serveDocument(asked: Asked, x: Exchange, document: (x: Exchange) => void): void {
+  const problem = readingProblem(asked);
+  if (problem) send(x, problem);
+  else document(x);
 }

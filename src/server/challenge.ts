@@ -1,7 +1,4 @@
-import type { Site } from './address.ts';
-
-/** The protected resources, as paths below the public URL. */
-export type ResourcePath = '' | '/sse' | '/mcp';
+import type { ResourcePath, Site } from './address.ts';
 
 export interface Challenge {
   readonly site: Site;

@@ -1,4 +1,4 @@
-import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { Site } from './address.ts';
 
 /** One request on its way through the guards, with what they have found out about it. */
@@ -11,6 +11,18 @@ export interface Exchange {
   readonly site: Site;
   /** What a browser page may read of the answer: the admitted Origin, `*` on public documents, or nothing. */
   readonly readableBy: string | undefined;
+}
+
+/** What an answer needs to know of its exchange. */
+export type Answering = Pick<Exchange, 'req' | 'res' | 'readableBy'>;
+
+/** A whole answer that is still to be sent, by whatever brought the request. */
+export interface Reply {
+  readonly status: number;
+  readonly headers: OutgoingHttpHeaders;
+  readonly body: string;
+  /** The word that a request is refused with. */
+  readonly refused?: string;
 }
 
 /** Methods and headers of the MCP transports that pages may use; `*` would not cover Authorization. */
@@ -31,7 +43,7 @@ const lingerBytes = 64 * 1024 * 1024;
 const lingerMs = 2_000;
 
 /** Headers that let a page read an answer (Fetch, CORS protocol), errors included. */
-export function corsHeaders({ readableBy }: Exchange): OutgoingHttpHeaders {
+export function corsHeaders({ readableBy }: Pick<Exchange, 'readableBy'>): OutgoingHttpHeaders {
   if (readableBy === undefined) return {};
   const headers: OutgoingHttpHeaders = {
     'access-control-allow-origin': readableBy,
@@ -42,7 +54,7 @@ export function corsHeaders({ readableBy }: Exchange): OutgoingHttpHeaders {
 }
 
 /** Answers with a whole body. */
-export function answer(x: Exchange, status: number, headers: OutgoingHttpHeaders, body: string): void {
+export function answer(x: Answering, status: number, headers: OutgoingHttpHeaders, body: string): void {
   if (x.readableBy !== undefined) Object.assign(headers, corsHeaders(x));
   // RFC 9110 8.6: a 204 has none.
   if (status !== 204) headers['content-length'] = Buffer.byteLength(body);
@@ -52,34 +64,54 @@ export function answer(x: Exchange, status: number, headers: OutgoingHttpHeaders
 
 /** Answers with JSON that no cache keeps. */
 export function answerJson(
-  x: Exchange,
+  x: Answering,
   status: number,
   value: unknown,
   headers: OutgoingHttpHeaders = {},
 ): void {
-  headers['content-type'] = 'application/json';
-  headers['cache-control'] ??= 'no-store';
-  answer(x, status, headers, JSON.stringify(value));
+  const reply = jsonReply(status, value, headers);
+  answer(x, status, reply.headers, reply.body);
 }
 
-/**
- * Answers with an error, `{error, error_description}` (RFC 6749 5.2 in form). The request's body may still be
- * on its way: it is read and thrown away for a moment, so that the client gets to see the answer.
- */
-export function refuse(
-  x: Exchange,
+/** JSON that no cache keeps. */
+export function jsonReply(status: number, value: unknown, headers: OutgoingHttpHeaders = {}): Reply {
+  headers['content-type'] = 'application/json';
+  headers['cache-control'] ??= 'no-store';
+  return { status, headers, body: JSON.stringify(value) };
+}
+
+/** An error, `{error, error_description}` (RFC 6749 5.2 in form). */
+export function refusal(
   status: number,
   error: string,
   description: string,
   headers: OutgoingHttpHeaders = {},
-): void {
-  answerJson(x, status, { error, error_description: description }, headers);
-  linger(x.req);
+): Reply {
+  const reply = jsonReply(status, { error, error_description: description }, headers);
+  return { ...reply, refused: error };
+}
+
+/**
+ * Sends what was decided. After a refusal the request's body may still be on its way: it is read and thrown away
+ * for a moment, so that the client gets to see the answer.
+ */
+export function send(x: Answering, { status, headers, body }: Reply): void {
+  answer(x, status, headers, body);
+  if (status >= 400) linger(x.req);
+}
+
+/** Answers with an error. */
+export function refuse(x: Answering, ...what: Parameters<typeof refusal>): void {
+  send(x, refusal(...what));
 }
 
 /** The answer to a method that the path does not know. */
-export function refuseMethod(x: Exchange, allow: string): void {
-  refuse(x, 405, 'method_not_allowed', `Allowed here: ${allow}`, { allow });
+export function refuseMethod(x: Answering, allow: string): void {
+  send(x, methodRefusal(allow));
+}
+
+export function methodRefusal(allow: string): Reply {
+  return refusal(405, 'method_not_allowed', `Allowed here: ${allow}`, { allow });
 }
 
 /** Discards what is left of the request, within bounds; beyond them the connection is cut. */
@@ -100,19 +132,22 @@ export function linger(req: IncomingMessage): void {
 }
 
 /** The end of a preflight request: what a page of an admitted origin may send. */
-export function answerPreflight(x: Exchange): void {
-  const asked = String(x.req.headers['access-control-request-headers'] ?? '');
+export function answerPreflight(x: Answering): void {
+  send(x, preflightReply(x.req.headers));
+}
+
+export function preflightReply(headers: IncomingHttpHeaders): Reply {
+  const asked = String(headers['access-control-request-headers'] ?? '');
   const named = asked.split(',').map((name) => name.trim());
   const parameters = named.filter((name) => /^mcp-param-[a-z0-9-]{1,64}$/i.test(name)).slice(0, 32);
-  answer(
-    x,
-    204,
-    {
+  return {
+    status: 204,
+    headers: {
       allow: allowedMethods,
       'access-control-allow-methods': allowedMethods,
       'access-control-allow-headers': [...allowedHeaders, ...parameters].join(', '),
       'access-control-max-age': '600',
     },
-    '',
-  );
+    body: '',
+  };
 }

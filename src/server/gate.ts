@@ -2,22 +2,24 @@ import { createHash } from 'node:crypto';
 import type { Identity } from '../lib/access.ts';
 import { AppError } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
+import type { ResourcePath, Site } from './address.ts';
 import { credentialsOf } from './bearer.ts';
-import { type Challenge, challengeText, type ResourcePath } from './challenge.ts';
-import { answerJson, type Exchange, linger, refuse } from './exchange.ts';
+import { type Challenge, challengeText } from './challenge.ts';
+import { type Answering, jsonReply, type Reply, refusal, send } from './exchange.ts';
+import type { Asked } from './guards.ts';
 import { rpcCodes, rpcError } from './mcp/messages.ts';
 import { createRejections } from './rejections.ts';
 import type { Checked } from './verify/cache.ts';
 import { type Principal, userOf } from './verify/principal.ts';
 import type { Verification } from './verify/verification.ts';
 
-/** The bearer gate in front of both transports. */
+/** The bearer gate in front of every transport. It sends nothing: what it decides is the same however a request came. */
 export interface Gate {
   /**
-   * Lets a request with a good token pass. Out: who sent it; `undefined` when the request has been answered:
-   * 401, 403, 400, 429, or 503 where the authorization server gave no verdict.
+   * Lets a request with a good token pass. Out: who sent it; else the answer that it gets: 401, 403, 400, 429, or
+   * 503 where the authorization server gave no verdict.
    */
-  admit(x: Exchange, resource: ResourcePath, headerRepeated: boolean): Promise<Principal | undefined>;
+  admit(asked: Asked, site: Site, resource: ResourcePath): Promise<Principal | Reply>;
 }
 
 export interface GateOptions {
@@ -30,75 +32,73 @@ export function createGate({ verification, log, now }: GateOptions): Gate {
   const rejections = createRejections(now);
 
   function deny(
-    x: Exchange,
+    at: Place,
     status: 400 | 401 | 403,
-    challenge: Omit<Challenge, 'site' | 'scope'>,
+    challenge: Omit<Challenge, keyof Place | 'scope'> = {},
     scope = verification.offeredScopes(),
-  ): void {
-    refuse(
-      x,
-      status,
-      challenge.error ?? 'unauthorized',
-      challenge.description ?? 'An access token is needed',
-      {
-        'www-authenticate': challengeText({ site: x.site, scope, ...challenge }),
-      },
-    );
+  ): Reply {
+    const error = challenge.error ?? 'unauthorized';
+    const description = challenge.description ?? 'An access token is needed';
+    return refusal(status, error, description, {
+      'www-authenticate': challengeText({ ...at, scope, ...challenge }),
+    });
   }
 
-  function denyToken(x: Exchange, resource: ResourcePath, description: string): void {
-    const from = x.req.socket.remoteAddress;
-    if (rejections.charge(from)) {
-      log.info('token refused', { path: x.path, reason: description, from });
-      deny(x, 401, { resource, error: 'invalid_token', description });
-    } else {
-      refuse(x, 429, 'too_many_requests', 'Too many invalid access tokens from this address', {
-        'retry-after': '1',
-      });
+  function denyToken(asked: Asked, at: Place, description: string): Reply {
+    const from = asked.from();
+    if (from === undefined || rejections.charge(from)) {
+      log.info('token refused', { path: asked.path, reason: description, from });
+      return deny(at, 401, { error: 'invalid_token', description });
     }
+    return refusal(429, 'too_many_requests', 'Too many invalid access tokens from this address', {
+      'retry-after': '1',
+    });
   }
 
   /** Another sign-in may bring the scope, so the challenge names it. */
-  function denyScope(x: Exchange, resource: ResourcePath, checked: NotEnough<'insufficient_scope'>): void {
+  function denyScope({ path }: Asked, at: Place, checked: NotEnough<'insufficient_scope'>): Reply {
     log.info('the token lacks a scope that calls need; --required-scope says which', {
-      path: x.path,
+      path,
       ...whoItWas(checked.identity),
     });
     const description = 'The access token lacks a required scope';
-    deny(x, 403, { resource, error: 'insufficient_scope', description }, checked.required);
+    return deny(at, 403, { error: 'insufficient_scope', description }, checked.required);
   }
 
   /** No other token of this user would do: there is nothing to challenge for. */
-  function denyAccess(x: Exchange, { claim, identity }: NotEnough<'access_denied'>): void {
-    log.info('--allow does not let this user in', { path: x.path, claim, ...whoItWas(identity) });
-    refuse(x, 403, 'access_denied', 'This server does not let this account in');
+  function denyAccess({ path }: Asked, { claim, identity }: NotEnough<'access_denied'>): Reply {
+    log.info('--allow does not let this user in', { path, claim, ...whoItWas(identity) });
+    return refusal(403, 'access_denied', 'This server does not let this account in');
   }
 
   return {
-    async admit(x, resource, headerRepeated) {
-      const credentials = credentialsOf(x.req.headers, headerRepeated, x.query);
-      if (credentials.kind === 'token') {
-        try {
-          const known = verification.check(credentials.token);
-          const checked = known instanceof Promise ? await known : known;
-          if (checked.outcome === 'accepted') return checked.principal;
-          if (checked.outcome === 'rejected') denyToken(x, resource, checked.reason);
-          else if (checked.outcome === 'insufficient_scope') denyScope(x, resource, checked);
-          else denyAccess(x, checked);
-        } catch (error) {
-          if (!(error instanceof AppError)) throw error;
-          log.info('no verdict about a token', { path: x.path, error });
-          answerUnavailable(x, 'The authorization server cannot be reached; try again', 2);
-        }
-      } else if (credentials.kind === 'malformed') denyToken(x, resource, credentials.why);
-      else if (credentials.kind === 'conflicting') {
+    async admit(asked, site, resource) {
+      const at = { site, resource };
+      const credentials = credentialsOf(asked.headers, asked.repeated === 'authorization', asked.query);
+      if (credentials.kind === 'none') return deny(at, 401);
+      if (credentials.kind === 'malformed') return denyToken(asked, at, credentials.why);
+      if (credentials.kind === 'conflicting') {
         const description = 'More than one access token in the request';
-        deny(x, 400, { resource, error: 'invalid_request', description });
-      } else deny(x, 401, { resource });
-      return undefined;
+        return deny(at, 400, { error: 'invalid_request', description });
+      }
+      try {
+        const known = verification.check(credentials.token);
+        const checked = known instanceof Promise ? await known : known;
+        if (checked.outcome === 'accepted') return checked.principal;
+        if (checked.outcome === 'rejected') return denyToken(asked, at, checked.reason);
+        if (checked.outcome === 'insufficient_scope') return denyScope(asked, at, checked);
+        return denyAccess(asked, checked);
+      } catch (error) {
+        if (!(error instanceof AppError)) throw error;
+        log.info('no verdict about a token', { path: asked.path, error });
+        return unavailable(asked.method, 'The authorization server cannot be reached; try again', 2);
+      }
     },
   };
 }
+
+/** What a challenge is about. */
+type Place = Pick<Challenge, 'site' | 'resource'>;
 
 type NotEnough<O extends Checked['outcome']> = Extract<Checked, { readonly outcome: O }>;
 
@@ -114,12 +114,14 @@ function whoItWas(identity: Identity | undefined) {
  * Somebody whom we must ask is away. That is neither a bad token nor a lost session: nothing has run, the client
  * keeps what it has and tries again, after as many seconds as told.
  */
-export function answerUnavailable(x: Exchange, text: string, retryAfter: number): void {
+export function answerUnavailable(x: Answering, text: string, retryAfter: number): void {
+  send(x, unavailable(x.req.method ?? '', text, retryAfter));
+}
+
+function unavailable(method: string, text: string, retryAfter: number): Reply {
   const headers = { 'retry-after': String(retryAfter) };
-  if (x.req.method === 'POST') {
-    answerJson(x, 503, rpcError(null, rpcCodes.internalError, text), headers);
-    linger(x.req);
-  } else refuse(x, 503, 'temporarily_unavailable', text, headers);
+  if (method === 'POST') return jsonReply(503, rpcError(null, rpcCodes.internalError, text), headers);
+  return refusal(503, 'temporarily_unavailable', text, headers);
 }
 
 /** Who it was, told apart in the log without being named. */

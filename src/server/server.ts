@@ -2,10 +2,11 @@ import type { HttpClient } from '../lib/http.ts';
 import type { Log } from '../lib/log.ts';
 import type { ServerSettings } from '../lib/settings.ts';
 import type { SigningKey } from '../lib/signing-key.ts';
-import { publicAddress } from './address.ts';
+import { ownResources, publicAddress } from './address.ts';
 import { createApp } from './app.ts';
 import { documentRoutes } from './documents.ts';
 import { createEndpoints } from './endpoints.ts';
+import { type Exchange, send } from './exchange.ts';
 import { createGate } from './gate.ts';
 import { openListener } from './listener.ts';
 import { createPage } from './page/page.ts';
@@ -13,7 +14,7 @@ import type { Provider } from './provider/provider.ts';
 import { createMemorySessions } from './sessions/memory.ts';
 import type { Sessions } from './sessions/sessions.ts';
 import type { Observer } from './verify/events.ts';
-import { openVerification } from './verify/verification.ts';
+import { openVerification, type Verification } from './verify/verification.ts';
 
 /** Time between two signs of life on a stream: a client can tell silence within 15 s. Milliseconds. */
 const defaultPingMs = 5_000;
@@ -97,14 +98,17 @@ export async function openWhoamiServer(options: WhoamiServerOptions): Promise<Wh
     fronts: settings.upstream !== undefined,
     document: () => verification?.providers[0]?.current()?.metadata.document,
   });
+  const name = settings.upstream ? 'MCP server' : 'WhoAmI';
+  const metadataRoutes = (verified: Verification) =>
+    [...documentRoutes({ prefixes, resources: ownResources, verification: verified, name })].map(
+      ([path, document]) => [path, (x: Exchange) => send(x, document(x.site))] as const,
+    );
   const endpoints = createEndpoints({ ...options, sessions, now, draining: isDraining });
   app = createApp({
     address,
     health: { verification, shared: sessions.shared, draining: isDraining },
     documents: new Map([
-      ...(verification
-        ? documentRoutes(prefixes, verification, settings.upstream ? 'MCP server' : 'WhoAmI')
-        : []),
+      ...(verification ? metadataRoutes(verification) : []),
       ...below(prefixes, { ...page.scripts, ...endpoints.documents }),
     ]),
     endpoints: below(prefixes, endpoints.protected),

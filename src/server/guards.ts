@@ -1,0 +1,73 @@
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
+import type { Log } from '../lib/log.ts';
+import type { PublicAddress, Site } from './address.ts';
+import { methodRefusal, preflightReply, type Reply, refusal } from './exchange.ts';
+
+/** A request as the guards look at it, whatever brought it. */
+export interface Asked {
+  readonly method: string;
+  /** Without the query. */
+  readonly path: string;
+  readonly query: string;
+  readonly headers: IncomingHttpHeaders;
+  /** A header that may come once, and came twice: who sends two hosts or two tokens is up to something. */
+  readonly repeated: 'host' | 'authorization' | undefined;
+  /** The address of whoever sent it; `undefined` where nobody knows. */
+  from(): string | undefined;
+}
+
+/** Reads what the guards look at off one of Node's requests. In: the target, when it is not `req.url` any more. */
+export function askedBy(req: IncomingMessage, target = req.url ?? '/'): Asked {
+  const mark = target.indexOf('?');
+  return {
+    method: req.method ?? '',
+    path: mark < 0 ? target : target.slice(0, mark),
+    query: mark < 0 ? '' : target.slice(mark + 1),
+    headers: req.headers,
+    repeated: repeatedHeader(req.rawHeaders),
+    from: () => req.socket.remoteAddress,
+  };
+}
+
+/** The first guard, on every path. Out: the site that the Host header names, or the refusal (DNS rebinding). */
+export function checkHost(
+  { headers, path, repeated }: Asked,
+  address: PublicAddress,
+  log: Log,
+): Site | Reply {
+  if (repeated === 'host') return refusal(400, 'invalid_request', 'More than one Host header');
+  const site = address.siteOf(headers.host);
+  if (site) return site;
+  log.info('host refused', { host: headers.host, path });
+  return refusal(403, 'forbidden_host', 'This server does not go by the name in the Host header');
+}
+
+/** The guard of everything that is not public. Out: the refusal of a page that may not use us. */
+export function checkOrigin({ headers, path }: Asked, address: PublicAddress, log: Log): Reply | undefined {
+  const { origin } = headers;
+  if (origin === undefined || address.admits(origin)) return undefined;
+  log.info('origin refused; --allow-origin lets one in', { origin, path });
+  return refusal(403, 'forbidden_origin', 'Pages of this origin may not use this server');
+}
+
+/** A public document answers those who read it, and pages that ask whether they may. */
+export function readingProblem({ method, headers }: Asked): Reply | undefined {
+  if (method === 'GET' || method === 'HEAD') return undefined;
+  return method === 'OPTIONS' ? preflightReply(headers) : methodRefusal('GET, HEAD, OPTIONS');
+}
+
+export function isReply(value: object): value is Reply {
+  return 'status' in value;
+}
+
+/** Node joins or drops repeated headers. */
+function repeatedHeader(rawHeaders: readonly string[]): Asked['repeated'] {
+  let hosts = 0;
+  let authorizations = 0;
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i] ?? '';
+    if (name.length === 4 && name.toLowerCase() === 'host') hosts++;
+    else if (name.length === 13 && name.toLowerCase() === 'authorization') authorizations++;
+  }
+  return hosts > 1 ? 'host' : authorizations > 1 ? 'authorization' : undefined;
+}
