@@ -30,14 +30,17 @@ export function proxyFrom(environment: Readonly<Record<string, string | undefine
 
 /** Its text may hold a password: it is never shown. */
 function readProxy(name: string, given: string): URL | AppError {
+  const [scheme = 'http'] = /^[a-z][a-z0-9+.-]*(?=:\/\/)/i.exec(given) ?? [];
+  const known = /^https?$/i.test(scheme);
   const text = given.includes('://') ? given : `http://${given}`;
-  const proxy = URL.canParse(text) ? new URL(text) : undefined;
-  if (proxy?.hostname && /^https?:$/.test(proxy.protocol)) return proxy;
-  const [scheme = ''] = /^[a-z0-9+.-]+(?=:\/\/)/i.exec(given) ?? [];
-  const why =
-    proxy && scheme
-      ? `a ${scheme} proxy, which is not supported`
-      : 'what is no URL (encode @ : / # % in a password)';
+  if (known && URL.canParse(text)) {
+    const proxy = new URL(text);
+    // More than a host: a password with / # or ? in it, of which a part would be taken for the host and shown.
+    if (proxy.hostname && proxy.pathname === '/' && !proxy.search && !proxy.hash) return proxy;
+  }
+  const why = known
+    ? 'what is no URL of a proxy (encode @ : / # % in a password)'
+    : `a ${scheme} proxy, which is not supported`;
   return new AppError('server_unreachable', `${name} names ${why}`, {
     hint: 'name an http or https proxy in HTTPS_PROXY, or list the server in NO_PROXY',
   });

@@ -3,6 +3,7 @@ import { command } from '../support/command.ts';
 import { type Company, startCompany } from '../support/company.ts';
 import { type Home, makeHome } from '../support/home.ts';
 import { connectOverStdio, type StdioClient, whoami } from '../support/mcp.ts';
+import { threat } from '../support/threats.ts';
 import { until } from '../support/until.ts';
 
 const clients: StdioClient[] = [];
@@ -153,25 +154,31 @@ describe('an authorization server at a private address', () => {
   });
   afterAll(() => company.stop());
 
-  test('is refused, and with --allow-private-network holds for login, refresh and logout', async () => {
-    const { home, authority, issuer, proxy } = company;
-    const before = proxy.asked.filter(({ target }) => target === '10.20.30.40:443').length;
-    const refused = await company.signIn(company.mcp, home.env, ['--ca', authority.file]);
-    expect(refused).toMatchObject({
-      code: 1,
-      stderr: expect.stringContaining('mcp.corp.test sends us to 10.20.30.40, a private address'),
-    });
-    expect(refused.stderr).toContain('--allow-private-network');
-    expect(proxy.asked.filter(({ target }) => target === '10.20.30.40:443')).toHaveLength(before);
+  test(
+    threat(
+      'C8',
+      'through a proxy it is refused; with --allow-private-network login, refresh and logout go on',
+    ),
+    async () => {
+      const { home, authority, issuer, proxy } = company;
+      const before = proxy.asked.filter(({ target }) => target === '10.20.30.40:443').length;
+      const refused = await company.signIn(company.mcp, home.env, ['--ca', authority.file]);
+      expect(refused).toMatchObject({
+        code: 1,
+        stderr: expect.stringContaining('mcp.corp.test sends us to 10.20.30.40, a private address'),
+      });
+      expect(refused.stderr).toContain('--allow-private-network');
+      expect(proxy.asked.filter(({ target }) => target === '10.20.30.40:443')).toHaveLength(before);
 
-    const args = ['--ca', authority.file, '--allow-private-network'];
-    expect(await company.signIn(company.mcp, home.env, args)).toMatchObject({ code: 0 });
-    await until('a refresh', 20_000, async () => {
-      const asked = await command(['whoami', company.mcp], { env: home.env });
-      expect(asked).toMatchObject({ code: 0, stdout: expect.stringMatching(/sub +alice/) });
-      return issuer.refreshes() > 0;
-    });
-    const left = await command(['logout', company.mcp], { env: home.env });
-    expect(left.stdout).toContain('the tokens are revoked');
-  });
+      const args = ['--ca', authority.file, '--allow-private-network'];
+      expect(await company.signIn(company.mcp, home.env, args)).toMatchObject({ code: 0 });
+      await until('a refresh', 20_000, async () => {
+        const asked = await command(['whoami', company.mcp], { env: home.env });
+        expect(asked).toMatchObject({ code: 0, stdout: expect.stringMatching(/sub +alice/) });
+        return issuer.refreshes() > 0;
+      });
+      const left = await command(['logout', company.mcp], { env: home.env });
+      expect(left.stdout).toContain('the tokens are revoked');
+    },
+  );
 });

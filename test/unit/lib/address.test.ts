@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { addressKind } from '../../../src/lib/address.ts';
+import { threat } from '../../support/threats.ts';
 
 test.each([
   ['8.8.8.8', 'public'],
@@ -52,6 +53,6 @@ test.each([
   ['Teredo, public', '2001:0:808:808:0:0:f7f7:f7f7', 'public'],
   ['ISATAP', '2606:4700::5efe:10.0.0.1', 'private'],
   ['ISATAP with the universal bit', '2606:4700::200:5efe:127.0.0.1', 'loopback'],
-])('an address inside: %s, %s is %s', (_, address, kind) => {
+])(threat('C8', 'IPv4 inside IPv6 does not hide where it leads: %s, %s is %s'), (_, address, kind) => {
   expect(addressKind(address)).toBe(kind);
 });

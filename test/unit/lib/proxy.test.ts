@@ -6,6 +6,7 @@ import { createHttpClient, type HttpClient } from '../../../src/lib/http.ts';
 import { proxyFrom } from '../../../src/lib/proxy.ts';
 import { type Authority, createAuthority } from '../../support/certificates.ts';
 import { type ConnectProxy, startConnectProxy } from '../../support/connect-proxy.ts';
+import { threat } from '../../support/threats.ts';
 
 const through = (environment: Record<string, string>, url: string) =>
   proxyFrom(environment)(new URL(url))?.host;
@@ -70,10 +71,16 @@ test.each([
     { HTTPS_PROXY: 'http://me:pa/ss@proxy.example' },
     /HTTPS_PROXY names what is no URL/,
   ],
-])('a proxy that cannot be used is told, without its text: %s', (_, environment, expected) => {
+  [
+    'one of which a part looks like a host',
+    { HTTPS_PROXY: 'http://me:p@ss/w@proxy.example:3128' },
+    /HTTPS_PROXY names what is no URL/,
+  ],
+  ['one with #', { HTTPS_PROXY: 'http://me:12#pass@proxy.example' }, /HTTPS_PROXY names what is no URL/],
+])(threat('S3', 'a proxy that cannot be used is told, without its text: %s'), (_, environment, expected) => {
   const proxyFor = proxyFrom(environment as Record<string, string>);
   expect(() => proxyFor(new URL('https://mcp.example/'))).toThrow(expected);
-  expect(() => proxyFor(new URL('https://mcp.example/'))).not.toThrow(/pa\/ss|proxy\.example/);
+  expect(() => proxyFor(new URL('https://mcp.example/'))).not.toThrow(/pa\/ss|@ss|proxy\.example|\b12\b/);
   expect(proxyFor(new URL('https://localhost/'))).toBeUndefined();
 });
 
@@ -178,7 +185,7 @@ describe('through a proxy', () => {
     expect(JSON.stringify(error) + String(error) + String(error.hint)).not.toContain('hidden');
   });
 
-  test('a proxy that is not there is named, without its password', async () => {
+  test(threat('S3', 'a proxy that is not there is named, without its password'), async () => {
     use('someone:hidden@');
     await proxy.stop();
     const error = await failure();
