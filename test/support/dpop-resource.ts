@@ -19,7 +19,10 @@ export interface DpopResource {
   readonly judged: Judged[];
   /** Access tokens that are refused from now on. */
   readonly refused: Set<string>;
-  /** The nonce changes behind so many requests; 0: it stays. Each second one is told with an answer, the others by a 401. */
+  /**
+   * The nonce changes behind so many requests; 0: it stays. The one before is good for as long. Each third is told
+   * with an answer, the others by a 401.
+   */
   rotateEvery: number;
   /** Another nonce is wanted now; the one before is good no longer. */
   rotate(): void;
@@ -33,7 +36,8 @@ export async function startDpopResource(path: '/mcp' | '/sse', issuer: string): 
   const metadata = `/.well-known/oauth-protected-resource${path}`;
   const used = new Set<string>();
   let keys: readonly KeyObject[] = [];
-  let nonce = randomBytes(12).toString('base64url');
+  const newNonce = () => randomBytes(12).toString('base64url');
+  let nonces: readonly string[] = [newNonce()];
   let rotations = 0;
 
   const resource: DpopResource = {
@@ -42,8 +46,7 @@ export async function startDpopResource(path: '/mcp' | '/sse', issuer: string): 
     refused: new Set(),
     rotateEvery: 0,
     rotate() {
-      nonce = randomBytes(12).toString('base64url');
-      rotations++;
+      nonces = [newNonce()];
     },
     stop: () => model.stop(),
   };
@@ -70,7 +73,7 @@ export async function startDpopResource(path: '/mcp' | '/sse', issuer: string): 
       method: request.method ?? '',
       target: `${origin}${new URL(request.url ?? '', origin).pathname}`,
       token,
-      nonces: [nonce],
+      nonces,
       used,
       now: Math.floor(Date.now() / 1000),
     });
@@ -124,11 +127,12 @@ export async function startDpopResource(path: '/mcp' | '/sse', issuer: string): 
       thumbprint: failed ? undefined : said.thumbprint,
       nonce: decode(proof)?.nonce,
     });
-    if (failed) return refuse(said.error, said.error === 'use_dpop_nonce' ? { 'dpop-nonce': nonce } : {});
+    if (failed) return refuse(said.error, said.error === 'use_dpop_nonce' ? { 'dpop-nonce': nonces[0] } : {});
     const { rotateEvery, judged } = resource;
     if (rotateEvery > 0 && judged.length % rotateEvery === 0) {
-      resource.rotate();
-      if (rotations % 2 === 0) response.setHeader('dpop-nonce', nonce);
+      nonces = [newNonce(), ...nonces.slice(0, 1)];
+      rotations++;
+      if (rotations % 3 === 0) response.setHeader('dpop-nonce', nonces[0] ?? '');
     }
     return false;
   };
