@@ -1,4 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { signInAsClient } from '../../../src/auth/client-sign-in.ts';
+import { loginWithDevice } from '../../../src/auth/device.ts';
 import { createProver } from '../../../src/auth/dpop/prover.ts';
 import { createSession } from '../../../src/auth/session.ts';
 import { createSignIn } from '../../../src/auth/sign-in.ts';
@@ -140,6 +142,53 @@ describe('an authorization server and its nonce', () => {
     };
     expect(await world.login(world.process(), {}, { scope: 'profile' })).toMatchObject({ name: 'Alice' });
     expect(seen).toEqual(['DPoP', 'DPoP']);
+  });
+});
+
+describe('the other grants', () => {
+  let world: World;
+  beforeEach(async () => {
+    world = await createWorld(
+      {
+        device: (honest) => honest,
+        metadata: (honest) => ({
+          ...honest,
+          dpop_signing_alg_values_supported: ['ES256'],
+          token_endpoint_auth_methods_supported: ['client_secret_post'],
+        }),
+        grant: (answer) => ({ ...answer, token_type: 'DPoP' }),
+      },
+      { metadata: (honest) => ({ ...honest, dpop_bound_access_tokens_required: true }) },
+    );
+  });
+  afterEach(() => world.close());
+  const held = async () => {
+    const session = createSession(world.process(), world.settings);
+    const token = await session.current();
+    expect(token).toBeInstanceOf(BoundToken);
+    return { session, token };
+  };
+  const proofs = () => world.issuer.at('token').map(({ headers }) => headers.dpop);
+
+  it('the device flow asks for bound tokens, too', async () => {
+    await loginWithDevice(world.process(), world.settings, { onCode: () => {} });
+    await held();
+    expect(proofs().every(Boolean)).toBe(true);
+  });
+
+  it('so does a client for itself, and again with the same key when it renews', async () => {
+    const asClient = { clientId: 'given', clientSecret: new Secret('S3cret'), clientCredentials: true };
+    world.settings = { ...world.settings, ...asClient };
+    world.issuer.behaviour.token = (form) =>
+      form.get('grant_type') === 'client_credentials'
+        ? replyJson(200, { access_token: `at-${proofs().length}`, token_type: 'DPoP', expires_in: 3600 })
+        : undefined;
+    await signInAsClient(world.process(), world.settings);
+    const { session, token } = await held();
+    await session.renew(token);
+    const keys = proofs().map((proof) => String(proof).split('.')[0]);
+    expect(keys).toHaveLength(2);
+    expect(keys[0]).toBe(keys[1]);
   });
 });
 
