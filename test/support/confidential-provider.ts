@@ -1,9 +1,6 @@
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { exportJWK, generateKeyPair, type JWK } from 'jose';
+import type { JWK } from 'jose';
 import type { ClientAuthMethod, ClientMetadata } from 'oidc-provider';
-import { quietLibrary } from '../../src/idp/quiet.ts';
-import { silentLog } from '../../src/lib/log.ts';
+import { startRealProvider } from './real-provider.ts';
 
 /** A grant that the provider gave, and how the client proved itself. */
 export interface Granted {
@@ -59,66 +56,42 @@ export const publicKeys = (...keys: JWK[]) => ({
  * resource on loopback. Its pages answer by themselves: the person is Dora.
  */
 export async function confidentialProvider(options: ConfidentialOptions): Promise<ConfidentialProvider> {
-  const endQuiet = quietLibrary(silentLog);
-  const { errors, Provider } = await import('oidc-provider');
-  const http = createServer();
-  await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
-  const origin = `http://127.0.0.1:${(http.address() as AddressInfo).port}`;
-  const issuer = `${origin}/oidc`;
-  const { privateKey } = await generateKeyPair('ES256', { extractable: true });
-  const { accessSeconds = 600 } = options;
   const grants: Granted[] = [];
   let [revocations, refusals] = [0, 0];
-
-  const provider = new Provider(issuer, {
-    jwks: { keys: [{ ...(await exportJWK(privateKey)), kid: 'provider-1', alg: 'ES256', use: 'sig' }] },
-    cookies: { keys: ['not-a-secret-of-anybody'] },
-    scopes: ['openid', 'profile', 'email', 'offline_access'],
-    claims: { openid: ['sub'], profile: ['name'], email: ['email'] },
-    conformIdTokenClaims: false,
-    findAccount: (_ctx, id) => ({
-      accountId: id,
-      claims: () => ({ sub: id, name: 'Dora', email: 'dora@example.com' }),
-    }),
-    clientAuthMethods: [...(options.methods ?? everyMethod)],
-    clientDefaults: { id_token_signed_response_alg: 'ES256' },
-    enabledJWA: {
-      idTokenSigningAlgValues: ['ES256'],
-      clientAuthSigningAlgValues: ['RS256', 'PS256', 'ES256', 'EdDSA'],
-    },
-    clients: [...options.clients],
-    issueRefreshToken: async (_ctx, client) => client.grantTypeAllowed('refresh_token'),
-    assertJwtClientAuthClaimsAndHeader: async (ctx, claims) => {
-      if (options.audience !== 'endpoint') return;
-      if (claims.aud !== `${issuer}${ctx.path}`) throw new errors.InvalidClientAuth('audience');
-    },
-    interactions: { url: (_ctx, interaction) => `/oidc/interaction/${interaction.uid}` },
-    features: {
-      devInteractions: { enabled: false },
-      clientCredentials: { enabled: true },
-      registration: { enabled: true, initialAccessToken: false },
-      revocation: { enabled: true },
-      resourceIndicators: {
-        enabled: true,
-        useGrantedResource: () => true,
-        getResourceServerInfo: (_ctx, resource) => {
-          if (!/^http:\/\/(localhost|127\.0\.0\.1):/.test(resource)) throw new errors.InvalidTarget();
-          const all = { scope: 'openid profile email', audience: resource };
-          if (options.opaque) return { ...all, accessTokenFormat: 'opaque' };
-          return { ...all, accessTokenFormat: 'jwt', jwt: { sign: { alg: 'ES256' } } };
+  const { issuer, provider, close } = await startRealProvider({
+    accountId: 'dora',
+    claims: { name: 'Dora', email: 'dora@example.com' },
+    resourceScope: 'openid profile email',
+    accessSeconds: options.accessSeconds,
+    configure: ({ errors }, own) => ({
+      clientAuthMethods: [...(options.methods ?? everyMethod)],
+      enabledJWA: {
+        idTokenSigningAlgValues: ['ES256'],
+        clientAuthSigningAlgValues: ['RS256', 'PS256', 'ES256', 'EdDSA'],
+      },
+      clients: [...options.clients],
+      issueRefreshToken: async (_ctx, client) => client.grantTypeAllowed('refresh_token'),
+      assertJwtClientAuthClaimsAndHeader: async (ctx, claims) => {
+        if (options.audience !== 'endpoint') return;
+        if (claims.aud !== `${own}${ctx.path}`) throw new errors.InvalidClientAuth('audience');
+      },
+      features: {
+        devInteractions: { enabled: false },
+        clientCredentials: { enabled: true },
+        registration: { enabled: true, initialAccessToken: false },
+        revocation: { enabled: true },
+        resourceIndicators: {
+          enabled: true,
+          useGrantedResource: () => true,
+          getResourceServerInfo: (_ctx, resource) => {
+            if (!/^http:\/\/(localhost|127\.0\.0\.1):/.test(resource)) throw new errors.InvalidTarget();
+            const all = { scope: 'openid profile email', audience: resource };
+            if (options.opaque) return { ...all, accessTokenFormat: 'opaque' };
+            return { ...all, accessTokenFormat: 'jwt', jwt: { sign: { alg: 'ES256' } } };
+          },
         },
       },
-    },
-    ttl: {
-      AccessToken: accessSeconds,
-      ClientCredentials: accessSeconds,
-      AuthorizationCode: 60,
-      Grant: 3600,
-      IdToken: 600,
-      Interaction: 600,
-      Session: 600,
-      RefreshToken: 3600,
-    },
+    }),
   });
   provider.on('grant.success', (ctx) => {
     const { client, params } = ctx.oidc;
@@ -140,40 +113,12 @@ export async function confidentialProvider(options: ConfidentialOptions): Promis
   provider.on('refresh_token.destroyed', revoked);
   provider.on('client_credentials.destroyed', revoked);
 
-  const callback = provider.callback();
-  http.on('request', async (req, res) => {
-    const { pathname } = new URL(req.url ?? '/', origin);
-    if (!pathname.startsWith('/oidc/')) return void res.writeHead(404).end();
-    if (pathname.startsWith('/oidc/interaction/')) return answerInteraction(req, res);
-    Object.assign(req, { originalUrl: req.url });
-    req.url = (req.url ?? '').slice('/oidc'.length);
-    void callback(req, res);
-  });
-
-  async function answerInteraction(req: Parameters<typeof callback>[0], res: Parameters<typeof callback>[1]) {
-    const { prompt, params, session } = await provider.interactionDetails(req, res);
-    if (prompt.name === 'login') {
-      return provider.interactionFinished(req, res, { login: { accountId: 'dora' } });
-    }
-    const grant = new provider.Grant({
-      accountId: session?.accountId ?? 'dora',
-      clientId: String(params.client_id),
-    });
-    grant.addOIDCScope('openid profile email offline_access');
-    if (params.resource) grant.addResourceScope(String(params.resource), 'openid profile email');
-    return provider.interactionFinished(req, res, { consent: { grantId: await grant.save() } });
-  }
-
   return {
     issuer,
     grants,
     refusals: () => refusals,
     revocations: () => revocations,
-    close: async () => {
-      endQuiet();
-      http.closeAllConnections();
-      await new Promise((resolve) => http.close(resolve));
-    },
+    close,
   };
 }
 

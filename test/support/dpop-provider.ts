@@ -12,11 +12,12 @@ export interface DpopProvider extends RealProvider {
  * nonce (RFC 9449 8), replays refused; JWT access tokens for any resource on loopback, bound to the key of the proof.
  * The person is Erin.
  */
-export async function startDpopProvider(accessSeconds = 600): Promise<DpopProvider> {
+export async function startDpopProvider(accessSeconds?: number): Promise<DpopProvider> {
   const real = await startRealProvider({
     accountId: 'erin',
     claims: { name: 'Erin', email: 'erin@example.com' },
     resourceScope: 'openid profile',
+    accessSeconds,
     configure: ({ errors }) => ({
       enabledJWA: { idTokenSigningAlgValues: ['ES256'], dPoPSigningAlgValues: ['ES256', 'ES384'] },
       issueRefreshToken: async (_ctx, client) => client.grantTypeAllowed('refresh_token'),
@@ -40,16 +41,6 @@ export async function startDpopProvider(accessSeconds = 600): Promise<DpopProvid
             };
           },
         },
-      },
-      ttl: {
-        AccessToken: accessSeconds,
-        AuthorizationCode: 60,
-        Grant: 3600,
-        IdToken: 600,
-        Interaction: 600,
-        PushedAuthorizationRequest: 60,
-        Session: 600,
-        RefreshToken: 3600,
       },
     }),
   });

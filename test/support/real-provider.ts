@@ -22,7 +22,9 @@ export interface RealProviderOptions {
   readonly claims: Readonly<Record<string, unknown>>;
   /** The scopes that a resource may be granted. */
   readonly resourceScope: string;
-  configure(library: typeof Library): Configuration;
+  /** Lifetime of access tokens, in seconds. Default: 600. */
+  readonly accessSeconds?: number | undefined;
+  configure(library: typeof Library, issuer: string): Configuration;
 }
 
 /** A real `oidc-provider` with a key of its own on a free loopback port. */
@@ -35,7 +37,7 @@ export async function startRealProvider(options: RealProviderOptions): Promise<R
   const origin = `http://127.0.0.1:${(http.address() as AddressInfo).port}`;
   const issuer = `${origin}/oidc`;
   const { privateKey } = await generateKeyPair('ES256', { extractable: true });
-  const { accountId, claims } = options;
+  const { accountId, claims, accessSeconds = 600 } = options;
   const provider = new library.Provider(issuer, {
     jwks: { keys: [{ ...(await exportJWK(privateKey)), kid: 'provider-1', alg: 'ES256', use: 'sig' }] },
     cookies: { keys: ['not-a-secret-of-anybody'] },
@@ -45,7 +47,18 @@ export async function startRealProvider(options: RealProviderOptions): Promise<R
     findAccount: (_ctx, id) => ({ accountId: id, claims: () => ({ sub: id, ...claims }) }),
     clientDefaults: { id_token_signed_response_alg: 'ES256' },
     interactions: { url: (_ctx, interaction) => `/oidc/interaction/${interaction.uid}` },
-    ...options.configure(library),
+    ttl: {
+      AccessToken: accessSeconds,
+      AuthorizationCode: 60,
+      ClientCredentials: accessSeconds,
+      Grant: 3600,
+      IdToken: 600,
+      Interaction: 600,
+      PushedAuthorizationRequest: 60,
+      RefreshToken: 3600,
+      Session: 600,
+    },
+    ...options.configure(library, issuer),
   });
 
   const callback = provider.callback();
