@@ -5,6 +5,7 @@ import { type DpopResource, startDpopResource } from '../support/dpop-resource.t
 import { type FaultClient, nextNumber, startFaultClient, textOf } from '../support/fault-client.ts';
 import { type Home, makeHome } from '../support/home.ts';
 import { follow } from '../support/plain-browser.ts';
+import { threat } from '../support/threats.ts';
 
 let provider: DpopProvider;
 let resource: DpopResource;
@@ -100,7 +101,7 @@ describe.each(['/mcp', '/sse'] as const)('PAR and DPoP with the built command, %
     expect(all).not.toContain('eyJ');
   });
 
-  test('whoever has the token alone has nothing', async () => {
+  test(threat('C23', 'whoever has the token alone has nothing'), async () => {
     expect((await login(url())).code).toBe(0);
     const client = bridge(url());
     await client.ready();

@@ -8,6 +8,7 @@ import { BoundToken } from '../../../src/lib/access.ts';
 import { dpopChallenge } from '../../../src/lib/challenge.ts';
 import { Secret } from '../../../src/lib/secret.ts';
 import { judgeProof } from '../../support/dpop-verifier.ts';
+import { threat } from '../../support/threats.ts';
 
 const metadata = (required: boolean, algorithms?: string[]) => ({
   dpopRequired: required,
@@ -106,7 +107,7 @@ describe('a key', () => {
     expect([await nonceFor(here), await nonceFor(there)]).toEqual(['n1', undefined]);
   });
 
-  it('no text that a bound token turns into shows it', async () => {
+  it(threat('S3', 'no text that a bound token turns into shows it, or its key'), async () => {
     const token = new BoundToken(new Secret('value'), createProver(await makeDpopKey('ES256'), Date.now));
     const { inspect } = await import('node:util');
     for (const text of [

@@ -7,6 +7,7 @@ import { createSignIn } from '../../../src/auth/sign-in.ts';
 import { openTokenStore } from '../../../src/auth/tokens/token-store.ts';
 import { BoundToken } from '../../../src/lib/access.ts';
 import { Secret } from '../../../src/lib/secret.ts';
+import { threat } from '../../support/threats.ts';
 import { visit } from './support/http.ts';
 import { replyJson, type Seen } from './support/issuer.ts';
 import { createWorld, refusal, type World } from './support/world.ts';
@@ -27,7 +28,7 @@ describe('tokens of another type than was asked for', () => {
   const stored = () => openTokenStore(world.process(), world.settings).load();
   const asked = () => world.issuer.at('authorize')[0]?.query.get('dpop_jkt');
 
-  it('Bearer where only a bound one will do: refused, nothing kept', async () => {
+  it(threat('C23', 'Bearer where only a bound one will do: refused, nothing kept'), async () => {
     await begin(dpop, 'Bearer');
     const error = await refusal(world.login(world.process()));
     expect(error.code).toBe('sign_in_failed');
@@ -54,18 +55,21 @@ describe('tokens of another type than was asked for', () => {
     expect(world.issuer.at('token').map(({ headers }) => headers.dpop !== undefined)).toEqual([true, false]);
   });
 
-  it('Bearer in the place of a bound one at a refresh: refused, the old one kept', async () => {
-    await begin(dpop, 'DPoP');
-    await world.login(world.process());
-    const before = await stored();
-    world.issuer.behaviour.grant = (answer) => ({ ...answer, token_type: 'Bearer' });
-    const session = createSession(world.process(), world.settings);
-    const token = await session.current();
-    expect(token).toBeInstanceOf(BoundToken);
-    expect((await refusal(session.renew(token))).code).toBe('sign_in_failed');
-    expect((await stored())?.accessToken.equals(before?.accessToken)).toBe(true);
-    expect(before?.boundTo).toBeDefined();
-  });
+  it(
+    threat('C23', 'Bearer in the place of a bound one at a refresh: refused, the old one kept'),
+    async () => {
+      await begin(dpop, 'DPoP');
+      await world.login(world.process());
+      const before = await stored();
+      world.issuer.behaviour.grant = (answer) => ({ ...answer, token_type: 'Bearer' });
+      const session = createSession(world.process(), world.settings);
+      const token = await session.current();
+      expect(token).toBeInstanceOf(BoundToken);
+      expect((await refusal(session.renew(token))).code).toBe('sign_in_failed');
+      expect((await stored())?.accessToken.equals(before?.accessToken)).toBe(true);
+      expect(before?.boundTo).toBeDefined();
+    },
+  );
 });
 
 describe('an authorization server and its nonce', () => {
@@ -97,7 +101,7 @@ describe('an authorization server and its nonce', () => {
     expect(world.issuer.at('token').map(nonceOf)).toEqual([undefined, 'n1']);
   });
 
-  it('asks for another one each time: two tries, and an error', async () => {
+  it(threat('C19', 'asks for another one each time: two tries, and an error'), async () => {
     let count = 0;
     world.issuer.behaviour.token = () => (response) => {
       count += 1;
@@ -219,17 +223,20 @@ describe('a sign-in under way', () => {
     }
   });
 
-  it('a set whose key cannot be read is no set: its token does not go out as a Bearer token', async () => {
-    const world = await createWorld();
-    try {
-      await world.login(world.process());
-      const [key, value] = [...world.shared.entries][0] ?? [];
-      const changed = { ...JSON.parse(value?.reveal() ?? ''), boundTo: { algorithm: 'ES999', jwk: '{}' } };
-      world.shared.entries.set(key ?? '', new Secret(JSON.stringify(changed)));
-      const error = await refusal(createSession(world.process(), world.settings).current());
-      expect(error.code).toBe('vault_failed');
-    } finally {
-      await world.close();
-    }
-  });
+  it(
+    threat('C23', 'a set whose key cannot be read is no set: its token does not go out as a Bearer token'),
+    async () => {
+      const world = await createWorld();
+      try {
+        await world.login(world.process());
+        const [key, value] = [...world.shared.entries][0] ?? [];
+        const changed = { ...JSON.parse(value?.reveal() ?? ''), boundTo: { algorithm: 'ES999', jwk: '{}' } };
+        world.shared.entries.set(key ?? '', new Secret(JSON.stringify(changed)));
+        const error = await refusal(createSession(world.process(), world.settings).current());
+        expect(error.code).toBe('vault_failed');
+      } finally {
+        await world.close();
+      }
+    },
+  );
 });

@@ -7,6 +7,7 @@ import { openTokenStore } from '../../../src/auth/tokens/token-store.ts';
 import { BoundToken } from '../../../src/lib/access.ts';
 import { type DpopProvider, startDpopProvider } from '../../support/dpop-provider.ts';
 import { type DpopResource, startDpopResource } from '../../support/dpop-resource.ts';
+import { threat } from '../../support/threats.ts';
 import { createWorld, type World } from './support/world.ts';
 
 let world: World;
@@ -70,25 +71,28 @@ describe('a sign-in to a server that takes bound tokens alone', () => {
     expect((await stored()).boundTo?.jwk.equals(before.boundTo?.jwk)).toBe(false);
   });
 
-  it('the key is in no log line, URL or index entry, nor in what the token prints', async () => {
-    const edges = world.process();
-    await world.login(edges);
-    const session = createSession(edges, world.settings);
-    const token = await session.current();
-    const { d } = JSON.parse((await stored()).boundTo?.jwk.reveal() ?? '{}') as { d: string };
-    expect(d).toMatch(/^[\w-]{43}$/);
-    const index = JSON.stringify([...world.shared.index.values()]);
-    for (const text of [
-      edges.lines.join(''),
-      edges.opened.join(''),
-      index,
-      JSON.stringify({ token }),
-      `${token}`,
-    ]) {
-      expect(text).not.toContain(d);
-      expect(text).not.toContain('"kty"');
-    }
-  });
+  it(
+    threat('S3', 'the key of bound tokens is in no log line, URL or index entry, nor in what a token prints'),
+    async () => {
+      const edges = world.process();
+      await world.login(edges);
+      const session = createSession(edges, world.settings);
+      const token = await session.current();
+      const { d } = JSON.parse((await stored()).boundTo?.jwk.reveal() ?? '{}') as { d: string };
+      expect(d).toMatch(/^[\w-]{43}$/);
+      const index = JSON.stringify([...world.shared.index.values()]);
+      for (const text of [
+        edges.lines.join(''),
+        edges.opened.join(''),
+        index,
+        JSON.stringify({ token }),
+        `${token}`,
+      ]) {
+        expect(text).not.toContain(d);
+        expect(text).not.toContain('"kty"');
+      }
+    },
+  );
 
   it('logout revokes what was bound', async () => {
     const edges = world.process();
@@ -181,13 +185,13 @@ describe('the resource refuses', () => {
     ['htm', { htm: 'GET' }],
     ['htu', { htu: 'http://127.0.0.1/other' }],
     ['iat', { iat: 1 }],
-  ])('a proof whose %s is not right', async (name, change) => {
+  ])(threat('C23', 'a proof whose %s is not right'), async (name, change) => {
     await send(async () => withProof(await proof()), hear);
     expect((await send(async () => withProof(await altered(change)), hear)).status).toBe(401);
     expect(verdicts().at(-1)).toBe(name);
   });
 
-  it('a proof that was used before', async () => {
+  it(threat('C23', 'a proof that was used before'), async () => {
     await send(async () => withProof(await proof()), hear);
     const once = withProof(await proof());
     expect((await send(async () => once)).status).toBe(202);
@@ -195,7 +199,7 @@ describe('the resource refuses', () => {
     expect(verdicts().at(-1)).toBe('jti');
   });
 
-  it("somebody else's key, no proof, and the token as a Bearer token", async () => {
+  it(threat('C23', "somebody else's key, no proof, and the token as a Bearer token"), async () => {
     await send(async () => withProof(await proof()), hear);
     await world.login(world.process(), {}, { profile: 'other' });
     const other = await openTokenStore(world.process(), { ...world.settings, profile: 'other' }).load();

@@ -4,6 +4,7 @@ import type { AuthorizationRequest } from '../../../src/auth/request.ts';
 import { createSignIn } from '../../../src/auth/sign-in.ts';
 import type { SignInAttempt } from '../../../src/lib/access.ts';
 import { Secret } from '../../../src/lib/secret.ts';
+import { threat } from '../../support/threats.ts';
 import { listen, visit } from './support/http.ts';
 import { reply, replyJson } from './support/issuer.ts';
 import { createWorld, type Process, refusal, until, type World } from './support/world.ts';
@@ -58,15 +59,18 @@ describe('when a request is pushed', () => {
     expect(edges.opened).toEqual([]);
   });
 
-  it.each(['http://attacker.test/par', 'https://169.254.169.254/par'])('to %s: refused', async (endpoint) => {
-    world.issuer.behaviour.metadata = (honest) => ({
-      ...honest,
-      pushed_authorization_request_endpoint: endpoint,
-    });
-    const edges = world.process();
-    expect((await refusal(world.login(edges))).code).toBe('insecure_url');
-    expect(edges.opened).toEqual([]);
-  });
+  it.each(['http://attacker.test/par', 'https://169.254.169.254/par'])(
+    threat(['C7', 'C8'], 'pushing to %s is refused'),
+    async (endpoint) => {
+      world.issuer.behaviour.metadata = (honest) => ({
+        ...honest,
+        pushed_authorization_request_endpoint: endpoint,
+      });
+      const edges = world.process();
+      expect((await refusal(world.login(edges))).code).toBe('insecure_url');
+      expect(edges.opened).toEqual([]);
+    },
+  );
 
   it.each([
     ['client_secret_basic', /^Basic /, null],
@@ -107,7 +111,7 @@ describe('a push that is refused', () => {
     expect(edges.opened).toEqual([]);
   });
 
-  it('a redirect carries nothing to another origin', async () => {
+  it(threat('C9', 'a redirect of a push carries nothing to another origin'), async () => {
     const reached: string[] = [];
     const evil = world.keep(
       await listen((request, response) => {
@@ -120,7 +124,7 @@ describe('a push that is refused', () => {
     expect(reached).toEqual([]);
   });
 
-  it('what the server echoes of the secret is not shown', async () => {
+  it(threat('S3', 'a provider that echoes the secret in its refusal of a push'), async () => {
     world.issuer.behaviour.push = (form) =>
       replyJson(400, { error: 'x', error_description: `no ${form.get('client_secret')}` });
     world.issuer.behaviour.metadata = (honest) => ({

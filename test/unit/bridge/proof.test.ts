@@ -2,6 +2,7 @@ import type { ServerResponse } from 'node:http';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { BoundToken } from '../../../src/lib/access.ts';
 import { Secret } from '../../../src/lib/secret.ts';
+import { threat } from '../../support/threats.ts';
 import { createTokens, startClient, type TestClient } from './support/client.ts';
 import { type FakeRemote, startRemote } from './support/remote.ts';
 
@@ -109,7 +110,7 @@ describe.each(['http', 'sse'] as const)('a bound token over %s', (kind) => {
     expect(calls().map((each) => proofOf(each)[3])).toEqual(['-', 'n2']);
   });
 
-  test('a nonce behind each proof, for ever: two tries, no renewal, an error', async () => {
+  test(threat('C19', 'a nonce behind each proof, for ever: two tries, no renewal, an error'), async () => {
     const tokens = await begin(kind);
     let count = 0;
     gateCalls((_request, response) => {
@@ -152,24 +153,27 @@ describe.each(['http', 'sse'] as const)('a bound token over %s', (kind) => {
     expect(calls()).toHaveLength(1);
   });
 
-  test('a redirect within the origin has a proof for its own address; none leaves for another', async () => {
-    await begin(kind);
-    const other = await startRemote('http');
-    others.push(other);
-    let to = '/there';
-    gateCalls((_request, response, path) => {
-      if (path === '/there') return false;
-      response.writeHead(307, { location: to }).end();
-      return true;
-    });
-    await client.call({ n: 1 });
-    const [first, second] = calls().map((each) => proofOf(each));
-    expect(second?.[2]).toBe(`${remote.url.origin}/there`);
-    expect(second?.[0]).not.toBe(first?.[0]);
-    to = other.url.href;
-    expect(JSON.stringify(await client.call({ n: 2 }))).toContain('was not followed');
-    expect(other.received).toEqual([]);
-  });
+  test(
+    threat('C10', 'a redirect within the origin has a proof for its own address; none leaves for another'),
+    async () => {
+      await begin(kind);
+      const other = await startRemote('http');
+      others.push(other);
+      let to = '/there';
+      gateCalls((_request, response, path) => {
+        if (path === '/there') return false;
+        response.writeHead(307, { location: to }).end();
+        return true;
+      });
+      await client.call({ n: 1 });
+      const [first, second] = calls().map((each) => proofOf(each));
+      expect(second?.[2]).toBe(`${remote.url.origin}/there`);
+      expect(second?.[0]).not.toBe(first?.[0]);
+      to = other.url.href;
+      expect(JSON.stringify(await client.call({ n: 2 }))).toContain('was not followed');
+      expect(other.received).toEqual([]);
+    },
+  );
 });
 
 test('a Bearer token goes without a proof, whatever nonce the server hands out', async () => {

@@ -79,6 +79,16 @@ describe('accepted', () => {
 
 describe('refused with 401 invalid_token', () => {
   test.each([
+    ['by DPoP', { jkt: 'x'.repeat(43) }, 'DPoP'],
+    ['by a certificate', { 'x5t#S256': 'x'.repeat(43) }, 'bound to a key'],
+    ['in a way that nobody knows', 'x', 'bound to a key'],
+  ])(threat('R23', 'bound to a key %s'), async (_how, cnf, why) => {
+    const found = await verdict(await mint({ claims: { cnf } }));
+    expect(found.status).toBe(401);
+    expect(found.why).toContain(why);
+  });
+
+  test.each([
     ['another issuer', { claims: { iss: 'https://other.example/oidc' } }, 'from another issuer'],
     ['no issuer', { without: ['iss'] }, 'from another issuer'],
     ['another audience', { claims: { aud: 'https://other.example' } }, 'another audience'],
@@ -88,9 +98,6 @@ describe('refused with 401 invalid_token', () => {
     ['an empty audience', { claims: { aud: [] } }, 'another audience'],
     ['an expiry a minute ago', { claims: { exp: now() - 60 } }, 'expired'],
     ['no expiry', { without: ['exp'] }, 'no expiry'],
-    ['bound to a key by DPoP', { claims: { cnf: { jkt: 'x'.repeat(43) } } }, 'DPoP'],
-    ['bound to a certificate', { claims: { cnf: { 'x5t#S256': 'x'.repeat(43) } } }, 'bound to a key'],
-    ['bound in a way that nobody knows', { claims: { cnf: 'x' } }, 'bound to a key'],
     ['a start in a minute', { claims: { nbf: now() + 36_000_000 } }, 'not valid yet'],
     ['issued in the future', { claims: { iat: now() + 36_000_000 } }, 'not valid yet'],
     ['no subject', { without: ['sub'] }, 'no subject'],

@@ -134,7 +134,10 @@ describe('JWTs shown to userinfo', () => {
   });
 
   test(
-    threat('R19', 'one of another issuer, one that has run out, one bound to a key: refused without asking'),
+    threat(
+      ['R19', 'R23'],
+      'one of another issuer, one that has run out, one bound to a key: refused without asking',
+    ),
     async () => {
       const before = questions();
       expect(await status(await world.provider.jwt({ claims: { iss: 'https://other.example' } }))).toBe(401);
