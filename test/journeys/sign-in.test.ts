@@ -154,9 +154,11 @@ describe('ways to end', () => {
   });
 
   test(threat('L8', 'the redirect URL may be pasted, also after one that does not fit'), async () => {
-    const { login, url } = await startLogin();
+    const { login, url, redirectUri } = await startLogin();
     login.child.stdin.write('http://127.0.0.1:1/callback?code=x&state=wrong\n');
     await login.printed(/not the|does not|another/i);
+    login.child.stdin.write(`${redirectUri}?code=x&state=wrong\n`);
+    await login.printed(/(?:(?:not the|does not|another).*){2}/is);
     const redirected = await lastRedirect(url);
     login.child.stdin.write(`  ${redirected}  \n`);
     expect((await login.finished).code).toBe(0);
