@@ -25,6 +25,13 @@ test(threat('R19', 'one of another issuer is refused, and nobody is asked'), asy
   expect(world.provider.counts).toEqual(before);
 });
 
+test(threat('R4', "one that names no issuer is judged as a JWT, and is nobody's: 401"), async () => {
+  const before = world.provider.counts.userinfo;
+  const claims = { aud: `${world.origin}/mcp` };
+  expect(await status(await world.provider.jwt({ claims, without: ['iss'] }))).toBe(401);
+  expect(world.provider.counts.userinfo).toBe(before);
+});
+
 test('one without any audience is asked about at userinfo', async () => {
   const before = world.provider.counts.userinfo ?? 0;
   expect(await status(await world.provider.jwt({ without: ['aud'] }))).toBe(200);

@@ -48,6 +48,22 @@ test(threat('R3', 'unknown key ids cost one fetch in 30 s, however many come'), 
   expect(provider.counts.jwks).toBe(3);
 });
 
+test(threat('R3', 'algorithms that nobody accepts and ids that are no text cost no fetch'), async () => {
+  const [, payload, signature] = (await mint()).split('.');
+  const headers = [
+    { alg: 'none' },
+    { alg: 'HS256', kid: 'first' },
+    { alg: 'ES256K' },
+    { alg: 'ES256', kid: {} },
+    { alg: 'ES256', kid: 7 },
+  ];
+  for (const header of headers) {
+    const first = Buffer.from(JSON.stringify({ typ: 'at+jwt', ...header })).toString('base64url');
+    expect(await status([first, payload, signature].join('.'))).toBe(401);
+  }
+  expect(provider.counts.jwks).toBe(1);
+});
+
 test('an unknown key while the keys cannot be fetched is no verdict: 503, not 401', async () => {
   failing();
   const next = await makeKey('second');
