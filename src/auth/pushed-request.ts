@@ -2,17 +2,8 @@ import type { Client } from './client/client.ts';
 import type { AuthorizationServer } from './discovery/issuer-metadata.ts';
 import type { Reach } from './discovery/reach.ts';
 import { refusedBy } from './redirect/redirect.ts';
-import type { AuthorizationRequest } from './request.ts';
+import type { AuthorizationRequest, Pushed } from './authorization-request.ts';
 import { askIssuer } from './tokens/oauth.ts';
-
-/** What is kept of a request that the issuer has been told beforehand, to tell it once more. */
-export interface Pushed {
-  readonly parameters: Readonly<Record<string, string>>;
-  /** How long its address may be opened. Milliseconds. */
-  readonly lifetimeMs: number;
-  /** Wall clock, milliseconds since the epoch. */
-  readonly until: number;
-}
 
 /**
  * Whether a request is pushed to the issuer (RFC 9126) rather than written into the URL: always where the issuer or

@@ -4,41 +4,14 @@ import { Secret } from '../lib/secret.ts';
 import type { SignInSettings } from '../lib/settings.ts';
 import { display } from '../lib/text.ts';
 import { secureUrl } from '../lib/url.ts';
+import type { Asked, AuthorizationRequest } from './authorization-request.ts';
 import type { Client } from './client/client.ts';
 import type { AuthorizationServer } from './discovery/issuer-metadata.ts';
 import type { Reach } from './discovery/reach.ts';
 import type { Discovery } from './discovery.ts';
-import { type Binding, bind } from './dpop/binding.ts';
-import { mustPush, type Pushed, push } from './pushed-request.ts';
+import { bind } from './dpop/binding.ts';
+import { mustPush, push } from './pushed-request.ts';
 import { configure, loadLibrary } from './tokens/oauth.ts';
-
-/**
- * One authorization request: what the browser was sent off with, and what its answer is held against. All of
- * it is fixed before the browser opens (RFC 9700 4.4: issuer and token endpoint belong to the state).
- */
-export interface AuthorizationRequest {
-  /** The authorization URL. */
-  readonly url: string;
-  /** The issuer was told beforehand what is asked for: the URL only names it, and is short-lived. */
-  readonly pushed: Pushed | undefined;
-  readonly redirectUri: string;
-  readonly state: string;
-  readonly verifier: Secret;
-  /** With `openid` only. */
-  readonly nonce: string | undefined;
-  /** Asked for; undefined: the parameter was left out. */
-  readonly scope: string | undefined;
-  readonly resource: string | undefined;
-  /** What the tokens are to be bound to; undefined: Bearer tokens. */
-  readonly binding: Binding | undefined;
-  readonly server: AuthorizationServer;
-  readonly client: Client;
-  /** Milliseconds since the epoch. */
-  readonly startedAt: number;
-}
-
-/** What tokens are asked for, of whom, by whom: the same for every grant. */
-export type Asked = Pick<AuthorizationRequest, 'scope' | 'resource' | 'binding' | 'server' | 'client'>;
 
 const longestUrl = 8 * 1024;
 

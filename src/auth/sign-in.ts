@@ -7,7 +7,7 @@ import { discover } from './discovery.ts';
 import type { SignInEdges } from './edges.ts';
 import { timedOut } from './login.ts';
 import { openLoopback } from './redirect/loopback.ts';
-import type { AuthorizationRequest } from './request.ts';
+import type { AuthorizationRequest } from './authorization-request.ts';
 import { beginRequest, type Waiting } from './steps.ts';
 import { openTokenStore } from './tokens/token-store.ts';
 import { createDeadline } from './window/deadline.ts';

@@ -13,7 +13,8 @@ import type { Discovery } from './discovery.ts';
 import type { SignInEdges } from './edges.ts';
 import { keepFresh } from './pushed-request.ts';
 import { type Loopback, type Outcome, openLoopback } from './redirect/loopback.ts';
-import { type AuthorizationRequest, createRequest } from './request.ts';
+import type { AuthorizationRequest } from './authorization-request.ts';
+import { createRequest } from './request.ts';
 import { type Redeemed, redeem } from './tokens/redeem.ts';
 import { openTokenStore } from './tokens/token-store.ts';
 

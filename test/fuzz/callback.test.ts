@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { openLoopback } from '../../src/auth/redirect/loopback.ts';
 import { answersState, judgeRedirect } from '../../src/auth/redirect/redirect.ts';
-import type { AuthorizationRequest } from '../../src/auth/request.ts';
+import type { AuthorizationRequest } from '../../src/auth/authorization-request.ts';
 import { AppError } from '../../src/lib/errors.ts';
 import { threat } from '../support/threats.ts';
 import { fuzz, mutated, oddText } from './support/fuzz.ts';

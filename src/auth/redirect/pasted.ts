@@ -1,5 +1,5 @@
 import type { Log } from '../../lib/log.ts';
-import type { AuthorizationRequest } from '../request.ts';
+import type { AuthorizationRequest } from '../authorization-request.ts';
 import { redirectIn } from './redirect-in-text.ts';
 
 const longestPaste = 16 * 1024;

@@ -1,4 +1,4 @@
-import type { AuthorizationRequest } from '../request.ts';
+import type { AuthorizationRequest } from '../authorization-request.ts';
 import { answersState } from './redirect.ts';
 
 const escapes = /\u001b(?:\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001b]*(?:\u0007|\u001b\\)|.)/g;

@@ -1,7 +1,7 @@
 import { timingSafeEqual } from 'node:crypto';
 import { AppError } from '../../lib/errors.ts';
 import { display } from '../../lib/text.ts';
-import type { AuthorizationRequest } from '../request.ts';
+import type { AuthorizationRequest } from '../authorization-request.ts';
 
 const single = ['state', 'code', 'error', 'iss'];
 

@@ -6,7 +6,7 @@ import { display } from '../../lib/text.ts';
 import { secureUrl } from '../../lib/url.ts';
 import type { Reach } from '../discovery/reach.ts';
 import { refusedBy } from '../redirect/redirect.ts';
-import type { Asked } from '../request.ts';
+import type { Asked } from '../authorization-request.ts';
 import type { LibraryFetch, RecordingFetch } from './fetch.ts';
 import { askForTokens, askIssuer, type Grant, type Refusal } from './oauth.ts';
 

@@ -5,7 +5,7 @@ import type { Reach } from '../discovery/reach.ts';
 import type { SignInEdges } from '../edges.ts';
 import { freshlyPushed } from '../pushed-request.ts';
 import type { Outcome } from '../redirect/loopback.ts';
-import type { AuthorizationRequest } from '../request.ts';
+import type { AuthorizationRequest } from '../authorization-request.ts';
 import { complete, donePageOf, failedPageOf, type Waiting } from '../steps.ts';
 import type { Deadline } from './deadline.ts';
 import type { Claim } from './window.ts';

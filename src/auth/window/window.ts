@@ -8,8 +8,8 @@ import type { Binding } from '../dpop/binding.ts';
 import { parseDpopKey, printDpopKey } from '../dpop/key.ts';
 import { createProver } from '../dpop/prover.ts';
 import type { SignInEdges } from '../edges.ts';
-import type { Pushed } from '../pushed-request.ts';
-import type { AuthorizationRequest } from '../request.ts';
+import type { Pushed } from '../authorization-request.ts';
+import type { AuthorizationRequest } from '../authorization-request.ts';
 import { parseClient, printClient } from '../tokens/token-set.ts';
 import type { Whose } from '../tokens/token-store.ts';
 

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { keepFresh } from '../../../src/auth/pushed-request.ts';
-import type { AuthorizationRequest } from '../../../src/auth/request.ts';
+import type { AuthorizationRequest } from '../../../src/auth/authorization-request.ts';
 import { createSignIn } from '../../../src/auth/sign-in.ts';
 import type { SignInAttempt } from '../../../src/lib/access.ts';
 import { Secret } from '../../../src/lib/secret.ts';
