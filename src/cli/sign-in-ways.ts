@@ -56,7 +56,9 @@ export async function signInByBrowser(
         pastes.open();
       },
       onRenewedUrl: (url) =>
-        context.say(`The provider takes that address no longer; this one leads to the same:\n\n${url}\n`),
+        context.say(
+          `That address has run out. Unless you are at the provider already, open this one:\n\n${url}\n`,
+        ),
       pasted: pastes.texts,
       signal: context.signals.aborted,
     });

@@ -76,7 +76,7 @@ export function createExchange(
     const headers: Record<string, string> = { ...remote.headers, ...options.headers };
     const bound = token instanceof BoundToken ? token : undefined;
     let target = url;
-    for (let [redirects, nonces] = [0, 0]; ; ) {
+    for (let redirects = 0, nonces = 0; ; ) {
       if (target.origin !== server.origin) return foreignRedirect(server, target);
       if (bound) Object.assign(headers, await bound.headersFor(options.method ?? 'GET', target));
       else if (token) headers.authorization = `Bearer ${token.reveal()}`;

@@ -101,10 +101,11 @@ describe('tokenChallenge', () => {
     ],
     ['Bearer error="insufficient_scope", scope="a\u0007b"', 'insufficient_scope', undefined],
     ['Bearer error="x", DPoP error="y", scope="z"', 'x', undefined],
+    ['DPoP algs="ES256", error="insufficient_scope", scope="a b"', 'insufficient_scope', 'a b'],
   ])('%s', (header, error, scope) => {
     expect(tokenChallenge(header)).toEqual({ resourceMetadata: undefined, error, scope });
   });
-  it('is undefined without a Bearer challenge', () => {
+  it('is undefined without a Bearer or a DPoP challenge', () => {
     expect(tokenChallenge('Basic realm="Bearer"')).toBeUndefined();
     expect(tokenChallenge(undefined)).toBeUndefined();
   });
