@@ -76,7 +76,7 @@ test(
         expect(shown).not.toMatch(/[\u0000-\u001f\u007f-\u009f\u202e\u200b\ufeff]/);
         if (!genuine) expect(shown).not.toMatch(/call-this-number|evil/);
       }),
-      0.8,
+      0.9,
     );
   },
 );
@@ -165,7 +165,7 @@ test(
         expect(answer).not.toMatch(/location:/i);
         expect(arrived).toBe(0);
       }),
-      0.2,
+      0.1,
     );
     const page = fetch(`${loopback.redirectUri}?code=good&state=${state}`);
     expect((await loopback.redirect).get('code')).toBe('good');
