@@ -1,7 +1,9 @@
-// Bundles the command into dist/: one entry, one chunk for each lazily imported part.
-import { cp, readFile, rm, writeFile } from 'node:fs/promises';
+// Bundles the command and the library into dist/: one chunk for each lazily imported part, and the library's types.
+import { execFile } from 'node:child_process';
+import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { build } from 'esbuild';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
@@ -10,7 +12,11 @@ const outdir = join(root, 'dist');
 await rm(outdir, { recursive: true, force: true });
 const result = await build({
   absWorkingDir: root,
-  entryPoints: { main: 'src/cli/main.ts', 'keychain-worker': 'src/vault/keychain/worker.ts' },
+  entryPoints: {
+    main: 'src/cli/main.ts',
+    'keychain-worker': 'src/vault/keychain/worker.ts',
+    server: 'src/server/library/index.ts',
+  },
   outdir,
   bundle: true,
   splitting: true,
@@ -38,6 +44,31 @@ await cp(join(root, 'src/server/page/browser'), join(outdir, 'browser'), {
   filter: (file) => !file.endsWith('.json'),
 });
 await writeFile(join(outdir, 'THIRD-PARTY-LICENSES.txt'), await licences(result.metafile));
+await declare('server/library/index');
+
+/** Writes the declarations of a module and of those that its own ones import, and no others, into `dist/types`. */
+async function declare(entry) {
+  const emitted = join(outdir, 'declarations');
+  const compiler = join(root, 'node_modules/typescript/bin/tsc');
+  await promisify(execFile)(process.execPath, [compiler, '-p', 'tsconfig.types.json', '--outDir', emitted], {
+    cwd: root,
+  });
+  const todo = [entry];
+  for (const module of todo) {
+    const text = await readFile(join(emitted, `${module}.d.ts`), 'utf8');
+    const target = join(outdir, 'types', `${module}.d.ts`);
+    await mkdir(dirname(target), { recursive: true });
+    await writeFile(
+      target,
+      text.replace(/(from ')(\.{1,2}\/[^']+)\.ts'/g, (_, from, path) => {
+        const imported = join(dirname(module), path);
+        if (!todo.includes(imported)) todo.push(imported);
+        return `${from}${path}.js'`;
+      }),
+    );
+  }
+  await rm(emitted, { recursive: true });
+}
 
 /** The licence text of every package that the bundle took in. */
 async function licences(metafile) {

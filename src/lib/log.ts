@@ -46,20 +46,23 @@ function textLine(level: LogLevel, message: string, fields: LogFields): string {
 }
 
 function jsonLine(level: LogLevel, message: string, fields: LogFields, now: () => number): string {
-  const shown = Object.fromEntries(
-    Object.entries(fields)
-      .filter(([, value]) => value !== undefined)
-      .map(([key, value]) => [
-        key,
-        typeof value === 'number' || typeof value === 'boolean' ? value : display(textOf(value)),
-      ]),
-  );
   return JSON.stringify({
     time: new Date(now()).toISOString(),
     level,
     message: display(message, 1000),
-    ...shown,
+    ...shownFields(fields),
   });
+}
+
+/** Fields as they may be shown: numbers, truth values, and text that is safe to print. */
+export function shownFields(fields: LogFields): Record<string, string | number | boolean> {
+  const present = Object.entries(fields).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(
+    present.map(([key, value]) => [
+      key,
+      typeof value === 'number' || typeof value === 'boolean' ? value : display(textOf(value)),
+    ]),
+  );
 }
 
 function textOf(value: unknown): string {

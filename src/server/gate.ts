@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Identity } from '../lib/access.ts';
+import type { Identity } from '../lib/identity.ts';
 import { AppError } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import type { ResourcePath, Site } from './address.ts';

@@ -1,4 +1,4 @@
-import type { Identity } from '../lib/access.ts';
+import type { Identity } from '../lib/identity.ts';
 
 /** The product's one tool, in its two forms. `readOnlyHint` decides whether some clients call it at all. */
 const base = {

@@ -1,56 +1,44 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { root } from '../support/command.ts';
 import { makeHome } from '../support/home.ts';
+import { type Packed, packPackage } from '../support/packed.ts';
 import { threat } from '../support/threats.ts';
 
 const run = promisify(execFile);
-let folder: string;
-let files: string[];
-let installed: string;
+let packed: Packed;
 
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'whoami-package-'));
-  // The build is there already (`npm test` made it); packing must not disturb the other tests by a second one.
-  const { stdout } = await run('npm', ['pack', '--ignore-scripts', '--json', '--pack-destination', folder], {
-    cwd: root,
-  });
-  const packed = JSON.parse(stdout) as
-    | { filename: string; files: { path: string }[] }[]
-    | Record<string, { filename: string; files: { path: string }[] }>;
-  const [one] = Object.values(packed);
-  files = one?.files.map((file) => file.path) ?? [];
-  await run('tar', ['-xzf', join(folder, one?.filename ?? ''), '-C', folder]);
-  installed = join(folder, 'package');
+  packed = await packPackage();
 }, 60_000);
-afterAll(() => rm(folder, { recursive: true, force: true }));
+afterAll(() => packed.remove());
 
 test(threat('E3', 'holds what it needs and nothing else'), () => {
   const allowed =
-    /^(bin\/mcp-whoami\.js|dist\/[\w.-]+\.(js|txt)|dist\/browser\/(page|sign-in|whoami)\.js|package\.json|(README|CHANGELOG|SECURITY)\.md|LICENSE)$/;
-  expect(files.filter((file) => !allowed.test(file))).toEqual([]);
+    /^(bin\/mcp-whoami\.js|dist\/[\w.-]+\.(js|txt)|dist\/browser\/(page|sign-in|whoami)\.js|dist\/types\/[\w/-]+\.d\.ts|package\.json|(README|CHANGELOG|SECURITY)\.md|LICENSE)$/;
+  expect(packed.files.filter((file) => !allowed.test(file))).toEqual([]);
   for (const needed of [
     'bin/mcp-whoami.js',
     'dist/main.js',
     'dist/browser/page.js',
+    'dist/server.js',
     'dist/THIRD-PARTY-LICENSES.txt',
     'LICENSE',
     'README.md',
   ]) {
-    expect(files).toContain(needed);
+    expect(packed.files).toContain(needed);
   }
 });
 
 test(threat('E3', 'runs elsewhere, without any node_modules: the whole demo'), async () => {
   const home = makeHome({ BROWSER: '', MCP_WHOAMI_STORE: '' });
   try {
-    expect(await readdir(installed)).not.toContain('node_modules');
+    expect(await readdir(packed.path)).not.toContain('node_modules');
     const env = { ...home.env, PATH: process.env.PATH ?? '' };
-    const script = join(installed, 'bin/mcp-whoami.js');
+    const script = join(packed.path, 'bin/mcp-whoami.js');
     const { stdout } = await run(process.execPath, [script, 'demo', '--json'], { cwd: home.path, env });
     expect(JSON.parse(stdout)).toMatchObject({ claims: { sub: 'alice' } });
   } finally {

@@ -1,4 +1,4 @@
-import type { Identity } from '../../lib/access.ts';
+import type { Identity } from '../../lib/identity.ts';
 import type { JsonObject } from '../../lib/json.ts';
 import type { ClaimRule } from '../../lib/settings.ts';
 import type { Evidence, Rejected, Verdict } from './verifier.ts';

@@ -1,4 +1,4 @@
-import type { Identity } from '../../lib/access.ts';
+import type { Identity } from '../../lib/identity.ts';
 
 /** Somebody whose token was accepted. Shared by all requests with that token, never changed. */
 export interface Principal {

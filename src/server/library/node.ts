@@ -1,0 +1,81 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import onHeaders from 'on-headers';
+import type { Log } from '../../lib/log.ts';
+import { corsHeaders, send } from '../exchange.ts';
+import { type Asked, askedBy, isReply } from '../guards.ts';
+import type { Decision, LetIn } from './admission.ts';
+import { introduce } from './auth-info.ts';
+import { isEventStream, watchEndpoint } from './endpoint.ts';
+import type { AuthInfo, Gate } from './types.ts';
+
+export interface NodeOptions {
+  readonly decide: (asked: Asked) => Promise<Decision>;
+  readonly passToken: boolean;
+  readonly log: Log;
+}
+
+/** The gate in front of handlers of `node:http`, and as a middleware. */
+export function createNodeGate({ decide, passToken, log }: NodeOptions): Pick<Gate, 'middleware' | 'node'> {
+  /** Out: who is calling; `undefined` when the request has been answered. */
+  async function enter(req: IncomingMessage, res: ServerResponse): Promise<AuthInfo | undefined> {
+    // A router that is mounted on a path cuts it off `url`.
+    const { originalUrl } = req as { originalUrl?: string };
+    const { readableBy, outcome } = await decide(askedBy(req, originalUrl));
+    if (isReply(outcome)) {
+      send({ req, res, readableBy }, outcome);
+      return undefined;
+    }
+    for (const [name, value] of Object.entries(corsHeaders({ readableBy }))) res.setHeader(name, value ?? '');
+    if (outcome.give) watchSessions(res, outcome.give);
+    return introduce(outcome, passToken ? tokenOf(req) : takeToken(req), req);
+  }
+
+  return {
+    middleware(req, res, next) {
+      enter(req, res).then((auth) => {
+        if (auth) {
+          Object.assign(req, { auth });
+          next();
+        }
+      }, next);
+    },
+    node: (handler) => (req, res) => {
+      const run = async () => {
+        const auth = await enter(req, res);
+        if (auth) await handler(Object.assign(req, { auth }), res);
+      };
+      run().catch((error: unknown) => {
+        log.error('a request failed', { path: req.url?.split('?')[0], error });
+        if (res.headersSent) res.destroy();
+        else res.writeHead(500, { 'content-type': 'application/json' }).end('{"error":"server_error"}');
+      });
+    },
+  };
+}
+
+/** Reads the names that an answer gives to sessions, as it goes out. */
+function watchSessions(res: ServerResponse, give: NonNullable<LetIn['give']>): void {
+  onHeaders(res, () => {
+    const name = res.getHeader('mcp-session-id');
+    if (typeof name === 'string') give(name);
+    if (!isEventStream(res.getHeader('content-type'))) return;
+    const watch = watchEndpoint(give);
+    const write = res.write.bind(res) as (chunk: string | Uint8Array, ...rest: never[]) => boolean;
+    res.write = (chunk: string | Uint8Array, ...rest: never[]) => {
+      watch(chunk);
+      return write(chunk, ...rest);
+    };
+  });
+}
+
+function tokenOf({ headers }: IncomingMessage): string {
+  return headers.authorization?.replace(/^bearer +/i, '').trim() ?? '';
+}
+
+/** Out: nothing in the token's place. The SDK shows a tool the request's headers. */
+function takeToken(req: IncomingMessage): '' {
+  delete req.headers.authorization;
+  const { rawHeaders } = req;
+  req.rawHeaders = rawHeaders.filter((_, i) => rawHeaders[i - (i % 2)]?.toLowerCase() !== 'authorization');
+  return '';
+}
