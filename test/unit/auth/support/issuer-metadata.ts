@@ -1,4 +1,4 @@
-import type { Behaviour } from './issuer.ts';
+import type { Behaviour } from './behaviour.ts';
 
 /** What an honest authorization server says of itself (RFC 8414). */
 export function metadataOf(issuer: string, algorithm: string, behaviour: Behaviour) {

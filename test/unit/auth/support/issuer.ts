@@ -1,48 +1,13 @@
 import { createHash, randomBytes } from 'node:crypto';
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { ServerResponse } from 'node:http';
 import { generateKeyPair, SignJWT } from 'jose';
+import type { Behaviour, Reply, Seen } from './behaviour.ts';
 import { createDeviceCodes } from './device-codes.ts';
 import { bodyOf, json, type Listening, listen } from './http.ts';
 import { metadataOf } from './issuer-metadata.ts';
 import { createPushedRequests, type PushedRequests } from './pushed.ts';
 
-export interface Seen {
-  readonly method: string;
-  readonly path: string;
-  readonly query: URLSearchParams;
-  readonly form: URLSearchParams;
-  readonly body: string;
-  readonly headers: IncomingMessage['headers'];
-}
-
-type Reply = (response: ServerResponse) => void;
-
-/** Each member replaces a part of the honest behaviour. Set them at any time. */
-export interface Behaviour {
-  metadata?: (honest: Record<string, unknown>) => unknown;
-  /** Well-known paths that answer; default: the OpenID appended form. */
-  metadataAt?: readonly string[];
-  /** Parameters of the redirect back; undefined: no redirect at all. */
-  authorize?: (back: Record<string, string>, asked: URLSearchParams) => Record<string, string> | undefined;
-  /** Answers the token request instead; undefined: go on honestly. */
-  token?: (form: URLSearchParams, request: Seen) => Reply | undefined;
-  /** Changes an honest token answer. */
-  grant?: (answer: Record<string, unknown>) => Record<string, unknown>;
-  /** Members of an honest registration's answer. */
-  registered?: Record<string, unknown>;
-  register?: (asked: Record<string, unknown>) => Reply | undefined;
-  push?: (form: URLSearchParams) => Reply | undefined;
-  /** Only pushed authorization requests are taken. */
-  pushedOnly?: boolean;
-  revoke?: (form: URLSearchParams) => Reply | undefined;
-  /** There is a device flow, and this is its honest answer, changed or replaced. */
-  device?: (honest: Record<string, unknown>, form: URLSearchParams) => Record<string, unknown> | Reply;
-  userinfo?: () => Reply;
-  /** Seconds; default 3600. */
-  lifetime?: number;
-  /** How far its clock is ahead of ours. Milliseconds. */
-  clock?: number;
-}
+export type { Seen } from './behaviour.ts';
 
 export interface Issuer extends Listening {
   readonly issuer: string;

@@ -10,8 +10,9 @@ import type { Secret } from '../../../../src/lib/secret.ts';
 import type { SignInSettings } from '../../../../src/lib/settings.ts';
 import type { Index, IndexEntry } from '../../../../src/vault/index-file.ts';
 import type { Lock, Locks, Vault } from '../../../../src/vault/vault.ts';
+import type { Behaviour } from './behaviour.ts';
 import { type Listening, visit } from './http.ts';
-import { type Behaviour, type Issuer, startIssuer } from './issuer.ts';
+import { type Issuer, startIssuer } from './issuer.ts';
 import { type Resource, type ResourceBehaviour, startResource } from './resource.ts';
 
 /** What all processes of one user share. */
