@@ -83,6 +83,12 @@ export interface IssuerSettings extends IssuerRules {
   readonly issuer: string;
 }
 
+/** A certificate with its chain, and its private key, as PEM texts. */
+export interface ServerCertificate {
+  readonly cert: string;
+  readonly key: Secret;
+}
+
 /** The protected whoami server. */
 export interface ServerSettings {
   readonly host: string;
@@ -106,5 +112,15 @@ export interface ServerSettings {
   readonly upstream: URL | undefined;
   /** Pause between "not ready" and the end of accepting, at SIGTERM. Milliseconds. */
   readonly drainDelayMs: number;
+  /** What the server proves itself with, where it speaks TLS itself. */
+  readonly tls: ServerCertificate | undefined;
+  /** Addresses and subnets of the proxies whose `X-Forwarded-For` is believed. */
+  readonly trustProxy: readonly string[];
+  /** Requests a second that one user may make for long; `undefined`: any number. */
+  readonly userRate: number | undefined;
+  /** Port of `/metrics`; 0: any free one; `undefined`: there are none. */
+  readonly metricsPort: number | undefined;
+  /** Which requests have a line of the log at level info. */
+  readonly logRequests: 'all' | 'failed';
   readonly noAuth: boolean;
 }

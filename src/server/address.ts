@@ -37,13 +37,14 @@ const loopbackNames = ['localhost', '127.0.0.1', '[::1]'];
  * name is a site of its own, and a request is answered in the name it used.
  */
 export function publicAddress(
-  settings: Pick<ServerSettings, 'host' | 'publicUrl' | 'allowOrigin'>,
+  settings: Pick<ServerSettings, 'host' | 'publicUrl' | 'allowOrigin'> & Partial<Pick<ServerSettings, 'tls'>>,
   port: number,
   paths: readonly ResourcePath[] = ownResources,
 ): PublicAddress {
   const { publicUrl } = settings;
   const onLoopback = isLoopbackHost(settings.host);
-  const local = localNames(settings.host, onLoopback).map((name) => new URL(`http://${name}:${port}`));
+  const scheme = settings.tls ? 'https' : 'http';
+  const local = localNames(settings.host, onLoopback).map((name) => new URL(`${scheme}://${name}:${port}`));
   const sites = publicUrl ? [siteAt(publicUrl)] : local.map(siteAt);
   const byHost = new Map<string, Site>();
   for (const url of publicUrl && !onLoopback ? [] : local) {
@@ -51,13 +52,15 @@ export function publicAddress(
     if (site) addHost(byHost, url, site);
   }
   if (publicUrl && sites[0]) addHost(byHost, publicUrl, sites[0]);
-  const origins = new Set([...sites.map(({ origin }) => origin), ...settings.allowOrigin]);
+  const origins = new Set(sites.map(({ origin }) => origin));
   return {
     sites,
     prefixes: [...new Set(['', ...sites.map(({ basePath }) => basePath)])],
     resources: sites.flatMap(({ base }) => paths.map((path) => base + path)),
     siteOf: (host) => (host === undefined ? undefined : byHost.get(host.toLowerCase())),
-    admits: (origin) => origins.has(origin) || (onLoopback && isLocalOrigin(origin)),
+    // Read anew each time: who may come in changes while the server runs.
+    admits: (origin) =>
+      origins.has(origin) || (onLoopback && isLocalOrigin(origin)) || settings.allowOrigin.includes(origin),
   };
 }
 

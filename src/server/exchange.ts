@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { Site } from './address.ts';
+import type { RequestRecord } from './record.ts';
 
 /** One request on its way through the guards, with what they have found out about it. */
 export interface Exchange {
@@ -11,10 +12,12 @@ export interface Exchange {
   readonly site: Site;
   /** What a browser page may read of the answer: the admitted Origin, `*` on public documents, or nothing. */
   readonly readableBy: string | undefined;
+  /** Where requests are logged and counted: what has been found out about this one. */
+  readonly record?: RequestRecord | undefined;
 }
 
 /** What an answer needs to know of its exchange. */
-export type Answering = Pick<Exchange, 'req' | 'res' | 'readableBy'>;
+export type Answering = Pick<Exchange, 'req' | 'res' | 'readableBy' | 'record'>;
 
 /** A whole answer that is still to be sent, by whatever brought the request. */
 export interface Reply {
@@ -57,7 +60,11 @@ export function corsHeaders({ readableBy }: Pick<Exchange, 'readableBy'>): Outgo
 export function answer(x: Answering, status: number, headers: OutgoingHttpHeaders, body: string): void {
   if (x.readableBy !== undefined) Object.assign(headers, corsHeaders(x));
   // RFC 9110 8.6: a 204 has none.
-  if (status !== 204) headers['content-length'] = Buffer.byteLength(body);
+  if (status !== 204) {
+    const length = Buffer.byteLength(body);
+    headers['content-length'] = length;
+    if (x.record) x.record.bytes = length;
+  }
   x.res.writeHead(status, headers);
   x.res.end(body);
 }
@@ -95,9 +102,15 @@ export function refusal(
  * Sends what was decided. After a refusal the request's body may still be on its way: it is read and thrown away
  * for a moment, so that the client gets to see the answer.
  */
-export function send(x: Answering, { status, headers, body }: Reply): void {
+export function send(x: Answering, { status, headers, body, refused }: Reply): void {
+  if (refused !== undefined) noteRefusal(x, refused);
   answer(x, status, headers, body);
   if (status >= 400) linger(x.req);
+}
+
+/** Notes why a request is refused, by a fixed word; the first one stays. */
+export function noteRefusal({ record }: Pick<Exchange, 'record'>, word: string): void {
+  if (record) record.refused ??= word;
 }
 
 /** Answers with an error. */

@@ -8,6 +8,7 @@ import { type Challenge, challengeText } from './challenge.ts';
 import { type Answering, jsonReply, type Reply, refusal, send } from './exchange.ts';
 import type { Asked } from './guards.ts';
 import { rpcCodes, rpcError } from './mcp/messages.ts';
+import { noteRequest } from './record.ts';
 import { createRejections } from './rejections.ts';
 import type { Checked } from './verify/cache.ts';
 import { type Principal, userOf } from './verify/principal.ts';
@@ -47,7 +48,7 @@ export function createGate({ verification, log, now }: GateOptions): Gate {
   function denyToken(asked: Asked, at: Place, description: string): Reply {
     const from = asked.from();
     if (from === undefined || rejections.charge(from)) {
-      log.info('token refused', { path: asked.path, reason: description, from });
+      noteRequest(asked, log, 'token refused', { path: asked.path, reason: description, from });
       return deny(at, 401, { error: 'invalid_token', description });
     }
     return refusal(429, 'too_many_requests', 'Too many invalid access tokens from this address', {
@@ -56,9 +57,9 @@ export function createGate({ verification, log, now }: GateOptions): Gate {
   }
 
   /** Another sign-in may bring the scope, so the challenge names it. */
-  function denyScope({ path }: Asked, at: Place, checked: NotEnough<'insufficient_scope'>): Reply {
-    log.info('the token lacks a scope that calls need; --required-scope says which', {
-      path,
+  function denyScope(asked: Asked, at: Place, checked: NotEnough<'insufficient_scope'>): Reply {
+    noteRequest(asked, log, 'the token lacks a scope that calls need; --required-scope says which', {
+      path: asked.path,
       ...whoItWas(checked.identity),
     });
     const description = 'The access token lacks a required scope';
@@ -66,8 +67,9 @@ export function createGate({ verification, log, now }: GateOptions): Gate {
   }
 
   /** No other token of this user would do: there is nothing to challenge for. */
-  function denyAccess({ path }: Asked, { claim, identity }: NotEnough<'access_denied'>): Reply {
-    log.info('--allow does not let this user in', { path, claim, ...whoItWas(identity) });
+  function denyAccess(asked: Asked, { claim, identity }: NotEnough<'access_denied'>): Reply {
+    const fields = { path: asked.path, claim, ...whoItWas(identity) };
+    noteRequest(asked, log, '--allow does not let this user in', fields);
     return refusal(403, 'access_denied', 'This server does not let this account in');
   }
 
@@ -90,7 +92,7 @@ export function createGate({ verification, log, now }: GateOptions): Gate {
         return denyAccess(asked, checked);
       } catch (error) {
         if (!(error instanceof AppError)) throw error;
-        log.info('no verdict about a token', { path: asked.path, error });
+        noteRequest(asked, log, 'no verdict about a token', { path: asked.path, error });
         return unavailable(asked.method, 'The authorization server cannot be reached; try again', 2);
       }
     },
@@ -120,8 +122,9 @@ export function answerUnavailable(x: Answering, text: string, retryAfter: number
 
 function unavailable(method: string, text: string, retryAfter: number): Reply {
   const headers = { 'retry-after': String(retryAfter) };
-  if (method === 'POST') return jsonReply(503, rpcError(null, rpcCodes.internalError, text), headers);
-  return refusal(503, 'temporarily_unavailable', text, headers);
+  const refused = 'temporarily_unavailable';
+  if (method !== 'POST') return refusal(503, refused, text, headers);
+  return { ...jsonReply(503, rpcError(null, rpcCodes.internalError, text), headers), refused };
 }
 
 /** Who it was, told apart in the log without being named. */

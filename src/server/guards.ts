@@ -2,6 +2,7 @@ import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { Log } from '../lib/log.ts';
 import type { PublicAddress, Site } from './address.ts';
 import { methodRefusal, preflightReply, type Reply, refusal } from './exchange.ts';
+import { noteRequest, type RequestRecord } from './record.ts';
 
 /** A request as the guards look at it, whatever brought it. */
 export interface Asked {
@@ -14,6 +15,8 @@ export interface Asked {
   readonly repeated: 'host' | 'authorization' | undefined;
   /** The address of whoever sent it; `undefined` where nobody knows. */
   from(): string | undefined;
+  /** Where requests are logged and counted: what has been found out about this one. */
+  readonly record?: RequestRecord | undefined;
 }
 
 /** Reads what the guards look at off one of Node's requests. In: the target, when it is not `req.url` any more. */
@@ -30,23 +33,21 @@ export function askedBy(req: IncomingMessage, target = req.url ?? '/'): Asked {
 }
 
 /** The first guard, on every path. Out: the site that the Host header names, or the refusal (DNS rebinding). */
-export function checkHost(
-  { headers, path, repeated }: Asked,
-  address: PublicAddress,
-  log: Log,
-): Site | Reply {
+export function checkHost(asked: Asked, address: PublicAddress, log: Log): Site | Reply {
+  const { headers, path, repeated } = asked;
   if (repeated === 'host') return refusal(400, 'invalid_request', 'More than one Host header');
   const site = address.siteOf(headers.host);
   if (site) return site;
-  log.info('host refused', { host: headers.host, path });
+  noteRequest(asked, log, 'host refused', { host: headers.host, path });
   return refusal(403, 'forbidden_host', 'This server does not go by the name in the Host header');
 }
 
 /** The guard of everything that is not public. Out: the refusal of a page that may not use us. */
-export function checkOrigin({ headers, path }: Asked, address: PublicAddress, log: Log): Reply | undefined {
+export function checkOrigin(asked: Asked, address: PublicAddress, log: Log): Reply | undefined {
+  const { headers, path } = asked;
   const { origin } = headers;
   if (origin === undefined || address.admits(origin)) return undefined;
-  log.info('origin refused; --allow-origin lets one in', { origin, path });
+  noteRequest(asked, log, 'origin refused; --allow-origin lets one in', { origin, path });
   return refusal(403, 'forbidden_origin', 'Pages of this origin may not use this server');
 }
 

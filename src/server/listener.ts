@@ -1,12 +1,14 @@
 import {
-  createServer,
+  createServer as createPlainServer,
   type IncomingMessage,
   type RequestListener,
   type Server,
   type ServerResponse,
 } from 'node:http';
+import { createServer as createSecureServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import { listenError } from '../lib/ports.ts';
+import type { ServerCertificate } from '../lib/settings.ts';
 
 /** Times in milliseconds. */
 const limits = {
@@ -19,11 +21,19 @@ const limits = {
   keepAlive: true,
   keepAliveInitialDelay: 30_000,
 } as const;
+/** RFC 9325 3.1.1: nothing older than TLS 1.2. */
+const tlsLimits = { minVersion: 'TLSv1.2', handshakeTimeout: 10_000 } as const;
 const drainLimit = 10_000;
 const flushLimit = 1_000;
 
 export interface Listener {
   readonly port: number;
+  /** Requests that are being answered; a stream is none once it is open. */
+  inFlight(): number;
+  /** New connections are proven with this one. Where TLS is spoken already. */
+  prove(certificate: ServerCertificate): void;
+  /** More or fewer connections may come from now on. */
+  limit(maxConnections: number): void;
   /** Stops accepting and waits for the requests being handled, for at most 10 s. */
   finish(): Promise<void>;
   /** Waits for what is still to be sent, for at most 1 s, then closes every connection. */
@@ -35,6 +45,8 @@ export interface ListenerOptions {
   /** 0: any free port. */
   readonly port: number;
   readonly maxConnections: number;
+  /** Given: TLS is spoken, and nothing else. */
+  readonly certificate?: ServerCertificate | undefined;
   /** Handles one request; settles when its answer is on the way, a stream's when it is open. */
   readonly handle: (req: IncomingMessage, res: ServerResponse) => Promise<void>;
 }
@@ -45,6 +57,8 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
   let idle = () => {};
   // Connections that have carried nothing yet: Node does not count them as idle.
   const unused = new Set<Socket>();
+  // Those that are still shaking hands are known to nobody else.
+  const connections = new Set<Socket>();
   const handle: RequestListener = (req, res) => {
     unused.delete(req.socket);
     running.add(res);
@@ -53,15 +67,22 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
       if (running.size === 0) idle();
     });
   };
-  const server = createServer(limits, handle);
+  const { certificate } = options;
+  const secure = certificate && createSecureServer({ ...limits, ...tlsLimits, ...material(certificate) });
+  const server: Server = secure?.on('request', handle) ?? createPlainServer(limits, handle);
   // The body is asked for once the gate has let the request pass.
   server.on('checkContinue', handle);
-  server.on('connection', (socket: Socket) => {
+  server.on(secure ? 'secureConnection' : 'connection', (socket: Socket) => {
     unused.add(socket);
+    socket.once('close', forgetSocket);
+  });
+  secure?.on('connection', (socket: Socket) => {
+    connections.add(socket);
     socket.once('close', forgetSocket);
   });
   function forgetSocket(this: Socket): void {
     unused.delete(this);
+    connections.delete(this);
   }
   server.maxConnections = options.maxConnections;
   await listen(server, options);
@@ -75,6 +96,11 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
 
   return {
     port: (server.address() as AddressInfo).port,
+    inFlight: () => running.size,
+    limit(maxConnections) {
+      server.maxConnections = maxConnections;
+    },
+    prove: (next) => secure?.setSecureContext({ ...tlsLimits, ...material(next) }),
     async finish() {
       stopAccepting();
       if (running.size === 0) return;
@@ -95,10 +121,13 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
       await Promise.race([stopped, after(flushLimit)]);
       clearInterval(sweep);
       server.closeAllConnections();
+      for (const socket of connections) socket.destroy();
       await stopped;
     },
   };
 }
+
+const material = ({ cert, key }: ServerCertificate) => ({ cert, key: key.reveal() });
 
 function listen(server: Server, { host, port }: ListenerOptions): Promise<void> {
   return new Promise((resolve, reject) => {

@@ -1,15 +1,8 @@
-import { LRUCache } from 'lru-cache';
+import { createRates } from './rates.ts';
 
-/** Rejected tokens a second that one address may present for long, and at once. */
+/** Rejected tokens a second that one address may present for long; five times as many at once. */
 const perSecond = 20;
-const burst = 100;
-const maxAddresses = 10_000;
-
-interface Bucket {
-  left: number;
-  /** Milliseconds since the epoch. */
-  at: number;
-}
+const burstSeconds = 5;
 
 /** Counts the tokens that were rejected, by address: somebody guesses, or a client is stuck in a loop. */
 export interface Rejections {
@@ -18,20 +11,8 @@ export interface Rejections {
 }
 
 export function createRejections(now: () => number): Rejections {
-  const buckets = new LRUCache<string, Bucket>({ max: maxAddresses });
-  return {
-    charge(address) {
-      const key = networkOf(address ?? '');
-      const at = now();
-      const bucket = buckets.get(key) ?? { left: burst, at };
-      bucket.left = Math.min(burst, bucket.left + (Math.max(0, at - bucket.at) / 1000) * perSecond);
-      bucket.at = at;
-      buckets.set(key, bucket);
-      if (bucket.left < 1) return false;
-      bucket.left--;
-      return true;
-    },
-  };
+  const rates = createRates({ perSecond: () => perSecond, burstSeconds, now });
+  return { charge: (address) => rates.take(networkOf(address ?? '')) };
 }
 
 /** An IPv6 customer holds a /64; an IPv4 address stands for itself, written either way. */

@@ -1,11 +1,12 @@
 import { AppError } from '../../lib/errors.ts';
-import type { IssuerSettings, ServerSettings } from '../../lib/settings.ts';
+import type { IssuerSettings, ServerCertificate, ServerSettings } from '../../lib/settings.ts';
 import { isLoopbackHost } from '../../lib/url.ts';
 import { trustOptions } from './common.ts';
 import { issuerOptions, readTrustedUrl } from './issuers.ts';
 import { integer, oneOf, readWebUrl, seconds, several, text, toggle, webUrl } from './option.ts';
 import { redisUrl } from './redis.ts';
 import type { Values } from './resolve.ts';
+import { proxies } from './trust-proxy.ts';
 
 export const serverOptions = {
   host: text({
@@ -94,6 +95,39 @@ export const serverOptions = {
     member: 'upstream',
     help: 'be the gate in front of the MCP server at URL, which hears who calls in X-Whoami-Identity',
   }),
+  userRate: integer(1, 100_000, {
+    flag: 'user-rate',
+    value: 'N',
+    variables: ['MCP_WHOAMI_USER_RATE'],
+    member: 'userRate',
+    help: 'requests a second that one user may make; five times as many at once (default: any number)',
+  }),
+  trustProxy: proxies({
+    flag: 'trust-proxy',
+    value: 'ADDRESS',
+    variables: ['MCP_WHOAMI_TRUST_PROXY'],
+    member: 'trustProxy',
+    help: "a proxy, or a subnet of them, whose X-Forwarded-For names the caller for the log and for limits (repeatable; 'loopback': this machine)",
+  }),
+  metricsPort: integer(0, 65_535, {
+    flag: 'metrics-port',
+    value: 'PORT',
+    variables: ['MCP_WHOAMI_METRICS_PORT'],
+    member: 'metricsPort',
+    help: 'port of /metrics for Prometheus, on the same host (default: none; 0: a free one)',
+  }),
+  tlsCert: text({
+    flag: 'tls-cert',
+    value: 'FILE',
+    member: 'tlsCert',
+    help: 'speak TLS: a PEM file with the certificate and its chain; read again at SIGHUP',
+  }),
+  tlsKey: text({
+    flag: 'tls-key',
+    value: 'FILE',
+    member: 'tlsKey',
+    help: "the PEM file with that certificate's private key",
+  }),
   drainDelay: seconds(0, 600, {
     flag: 'drain-delay',
     value: 'SECONDS',
@@ -114,12 +148,13 @@ export const serverOptions = {
 
 /**
  * The server's settings, checked against each other. In: the authorization servers; none: the demo's, which is
- * named once it runs. Throws AppError `usage`.
+ * named once it runs; and what `--tls-cert` and `--tls-key` hold. Throws AppError `usage`.
  */
 export function serverSettings(
   values: Values<typeof serverOptions>,
   issuers: readonly IssuerSettings[],
   onTerminal: boolean,
+  certificate?: ServerCertificate,
 ): ServerSettings {
   const host = values.host ?? '127.0.0.1';
   const usage = (message: string, hint?: string) => new AppError('usage', message, { hint });
@@ -159,6 +194,11 @@ export function serverSettings(
     redis: values.redis,
     upstream: values.upstream,
     drainDelayMs: values.drainDelay ?? (onTerminal ? 0 : 5_000),
+    tls: certificate,
+    trustProxy: values.trustProxy ?? [],
+    userRate: values.userRate,
+    metricsPort: values.metricsPort,
+    logRequests: values.logFormat === 'json' ? 'all' : 'failed',
     noAuth: values.noAuth ?? false,
   });
 }

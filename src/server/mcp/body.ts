@@ -1,5 +1,5 @@
 import { nestsDeeperThan } from '../../lib/json.ts';
-import { answerJson, type Exchange, linger, refuse } from '../exchange.ts';
+import { answerJson, type Exchange, linger, noteRefusal, refuse } from '../exchange.ts';
 import { rpcCodes, rpcError } from './messages.ts';
 
 const maxBytes = 4 * 1024 * 1024;
@@ -62,12 +62,14 @@ function isJson(contentType = ''): boolean {
 }
 
 function tooLarge(x: Exchange): undefined {
+  noteRefusal(x, 'too_large');
   answerJson(x, 413, rpcError(null, rpcCodes.invalidRequest, `Message too large: at most ${maxBytes} bytes`));
   linger(x.req);
   return undefined;
 }
 
 function unreadable(x: Exchange, message: string): undefined {
+  noteRefusal(x, 'parse_error');
   answerJson(x, 400, rpcError(null, rpcCodes.parseError, message));
   return undefined;
 }

@@ -1,5 +1,5 @@
 import { isObject } from '../../lib/json.ts';
-import { answerJson, type Exchange } from '../exchange.ts';
+import { answerJson, type Exchange, noteRefusal } from '../exchange.ts';
 import type { Principal } from '../verify/principal.ts';
 import { readBody } from './body.ts';
 import { answerTo, isInvalidRequest } from './dispatch.ts';
@@ -40,7 +40,9 @@ export async function runPost(
   }
   if (Array.isArray(message)) return runBatch(x, message, principal, header ?? settled);
   const answer = answerTo(message, principal);
+  noteCall(x, message, answer);
   if (isInvalidRequest(answer)) {
+    noteRefusal(x, 'invalid_request');
     answerJson(x, 400, answer);
     return undefined;
   }
@@ -61,17 +63,28 @@ function runBatch(
   if (!allowsBatches(revision)) return bad(x, `Revision ${revision} has no batches`);
   if (messages.length === 0) return bad(x, 'Empty batch');
   if (messages.length > maxBatch) return bad(x, `Too many messages in a batch: at most ${maxBatch}`);
-  const answers = messages.flatMap((message) =>
-    isInitialize(message)
-      ? rpcError(null, rpcCodes.invalidRequest, 'initialize must not be part of a batch')
-      : (answerTo(message, principal) ?? []),
-  );
+  const answers = messages.flatMap((message) => {
+    if (isInitialize(message)) {
+      return rpcError(null, rpcCodes.invalidRequest, 'initialize must not be part of a batch');
+    }
+    const answer = answerTo(message, principal);
+    noteCall(x, message, answer);
+    return answer ?? [];
+  });
   return { answers, batch: true, negotiated: undefined, counts: !messages.every(isPing) };
 }
 
 function bad(x: Exchange, message: string): undefined {
+  noteRefusal(x, 'invalid_request');
   answerJson(x, 400, rpcError(null, rpcCodes.invalidRequest, message));
   return undefined;
+}
+
+/** One tool is ours: a call that is answered with an error has named another. */
+function noteCall({ record }: Exchange, message: unknown, answer: RpcAnswer | undefined): void {
+  if (!record || !answer || methodOf(message) !== 'tools/call') return;
+  record.calls++;
+  if ('error' in answer) record.unknownCalls++;
 }
 
 const methodOf = (message: unknown) => (isObject(message) ? message.method : undefined);

@@ -2,8 +2,9 @@ import type { ServerResponse } from 'node:http';
 import { SSEServerTransport } from '@modelcontextprotocol/sdk/server/sse.js';
 import type { JSONRPCMessage } from '@modelcontextprotocol/sdk/types.js';
 import type { Log } from '../../lib/log.ts';
-import { answer, corsHeaders, type Exchange, refuse, refuseMethod } from '../exchange.ts';
-import { answerUnavailable, shortHash } from '../gate.ts';
+import { answer, corsHeaders, type Exchange, noteRefusal, refuse, refuseMethod } from '../exchange.ts';
+import { answerUnavailable } from '../gate.ts';
+import { noteRequest } from '../record.ts';
 import type { Sessions, Stream } from '../sessions/sessions.ts';
 import type { Principal } from '../verify/principal.ts';
 import { runPost } from './post.ts';
@@ -21,6 +22,9 @@ export interface SseOptions {
   readonly log: Log;
 }
 
+/** By which `record.ts` and `caller.ts` know a request. */
+const loggedHeaders = ['traceparent', 'x-forwarded-for'];
+
 /** The user of all sessions when there is no authentication; no JSON text of a principal equals it. */
 const anybody = '';
 
@@ -29,14 +33,14 @@ export function createSse({ sessions, draining, log }: SseOptions): Sse {
   return {
     async stream(x, principal) {
       if (x.req.method !== 'GET') return refuseMethod(x, 'GET, OPTIONS');
-      if (draining()) return full(x, 'The server is about to stop');
+      if (draining()) return full(x, 'draining', 'The server is about to stop');
       if (x.res.destroyed || x.res.socket === null) return;
       const transport = new SSEServerTransport(`${x.site.basePath}/messages`, x.res);
       const stream = streamOf(transport, x.res);
       const user = principal?.user ?? anybody;
       if (!(await sessions.open(stream, user, principal?.identity.expiresAt))) {
-        log.warn('no room for another stream', { open: sessions.size() });
-        return full(x, 'Too many open streams');
+        noteRequest(x, log, 'no room for another stream; --max-sessions', { open: sessions.size() });
+        return full(x, 'too_many_streams', 'Too many open streams');
       }
       // Where replicas share sessions, telling them took a moment.
       if (x.res.destroyed) return sessions.closed(stream.id);
@@ -45,10 +49,7 @@ export function createSse({ sessions, draining, log }: SseOptions): Sse {
       x.res.setHeader('x-accel-buffering', 'no');
       void transport.start();
       forgetRequest(x);
-      log.info('stream open', {
-        user: principal && shortHash(principal.user),
-        client: principal?.identity.clientId,
-      });
+      noteRequest(x, log, 'stream open', {});
     },
 
     async messages(x, principal) {
@@ -57,7 +58,9 @@ export function createSse({ sessions, draining, log }: SseOptions): Sse {
       const session = await sessions.find(id, principal?.user ?? anybody);
       if (session === 'away')
         return answerUnavailable(x, 'Where sessions are kept cannot be reached; try again', 1);
-      if (!session) return refuse(x, 404, 'session_not_found', 'No such session: open GET /sse again');
+      if (session === 'foreign') noteRefusal(x, 'foreign_session');
+      if (!session || session === 'foreign')
+        return refuse(x, 404, 'session_not_found', 'No such session: open GET /sse again');
       const posted = await runPost(x, principal, session.revision);
       if (!posted) return;
       const outcome = { ...posted, expiresAt: principal?.identity.expiresAt };
@@ -90,12 +93,17 @@ function streamOf(transport: SSEServerTransport, res: ServerResponse): Stream {
   };
 }
 
-/** A stream lives for hours: the token in its request's headers need not. */
+/** A stream lives for hours: the token in its request's headers need not. What the log names it by stays. */
 function forgetRequest({ req }: Exchange): void {
+  const kept = loggedHeaders.flatMap((name) => {
+    const value = req.headers[name];
+    return value === undefined ? [] : [[name, value]];
+  });
   req.rawHeaders = [];
-  req.headers = {};
+  req.headers = Object.fromEntries(kept);
 }
 
-function full(x: Exchange, why: string): void {
+function full(x: Exchange, word: string, why: string): void {
+  noteRefusal(x, word);
   refuse(x, 503, 'temporarily_unavailable', why, { 'retry-after': '5' });
 }

@@ -47,7 +47,18 @@ export interface Provider {
    * wrong with the provider, when there is no verdict.
    */
   rule(token: string): Promise<Ruling>;
+  /**
+   * What these rules would change. Nothing is until `commit`, which asks nobody: what is known stays known. Throws
+   * AppError `metadata_invalid` when there would be no way to verify.
+   */
+  prepare(rules: IssuerSettings, claims: readonly string[] | undefined): Change;
   close(): void;
+}
+
+export interface Change {
+  /** Whether opaque tokens would be taken; `undefined` while the authorization server is not known. */
+  readonly takesOpaque: boolean | undefined;
+  commit(): void;
 }
 
 export interface ProviderOptions {
@@ -62,7 +73,8 @@ export interface ProviderOptions {
 }
 
 export function openProvider(options: ProviderOptions): Provider {
-  const { rules, claims, http, log, observe } = options;
+  const { http, log, observe } = options;
+  let { rules, claims } = options;
   const reader = createProviderReader(http, rules.issuer, observe);
   let known: Known | undefined;
   let problem: AppError | undefined;
@@ -82,7 +94,7 @@ export function openProvider(options: ProviderOptions): Provider {
     try {
       const metadata = await discover(rules, reader, log, options.now);
       if (!known || metadata.document !== known.metadata.document) {
-        const method = chooseMethod({ ...options, reader, metadata });
+        const method = chooseMethod({ ...options, rules, reader, metadata });
         // Old keys are better than none: they stay in use until the new ones are here.
         if (known) await method.keys?.load();
         known = { metadata, method, scopes: scopesFor(rules, metadata) };
@@ -139,6 +151,30 @@ export function openProvider(options: ProviderOptions): Provider {
         observe({ name: 'policy_refused', issuer: rules.issuer, reason: ruling.outcome });
       }
       return ruling;
+    },
+    prepare(nextRules, nextClaims) {
+      const next = known && {
+        metadata: known.metadata,
+        method: chooseMethod({
+          ...options,
+          rules: nextRules,
+          reader,
+          metadata: known.metadata,
+          keys: known.method.keys,
+        }),
+        scopes: scopesFor(nextRules, known.metadata),
+      };
+      return {
+        takesOpaque: next?.method.takesOpaque,
+        commit() {
+          rules = nextRules;
+          claims = nextClaims;
+          if (!next) return;
+          known = next;
+          const { keys } = next.method;
+          if (keys && !keys.loaded()) keys.load().catch((error: AppError) => log.warn(error.message));
+        },
+      };
     },
     close() {
       closed = true;

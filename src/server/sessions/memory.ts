@@ -1,4 +1,5 @@
 import type { Log } from '../../lib/log.ts';
+import type { ServerObserver, SessionEnd } from '../events.ts';
 import type { Outcome, Session, Sessions, Stream } from './sessions.ts';
 
 /** Streams of one user; the one idle longest makes room for the next. */
@@ -10,6 +11,17 @@ const ageLimit = 12 * 60 * 60_000;
 const afterExpiry = 60_000;
 const endBatch = 100;
 const endPause = 25;
+
+/** What the log says of an end. */
+const endTexts: Readonly<Record<SessionEnd, string>> = {
+  client: 'the client has left',
+  idle: 'idle',
+  age: 'open for 12 h',
+  token_expired: 'its token expired',
+  user_limit: `${maxPerUser} streams a user`,
+  slow: 'the client does not read',
+  drain: 'the server is about to stop',
+};
 
 /** A session whose stream this process holds. */
 export interface LocalSession extends Session {
@@ -29,33 +41,41 @@ interface Held extends LocalSession {
 
 export interface MemorySessions extends Sessions {
   open(stream: Stream, user: string, expiresAt: number | undefined): boolean;
-  find(id: string, user: string): LocalSession | undefined;
+  find(id: string, user: string): LocalSession | 'foreign' | undefined;
   get(id: string): LocalSession | undefined;
   /** Ends one stream. */
-  end(session: LocalSession, reason: string): void;
+  end(session: LocalSession, why: SessionEnd): void;
 }
 
 export interface MemorySessionsOptions {
-  readonly maxSessions: number;
+  readonly maxSessions: () => number;
   /** Without authentication everybody is the same user, and no user has a share. */
   readonly sharePerUser: boolean;
   /** Told of each session that is no more. */
   readonly removed?: (session: LocalSession) => void;
   /** Asked before some of many streams are ended at once. */
   readonly leaving?: (sessions: readonly LocalSession[]) => Promise<void>;
+  /** Told of each end. */
+  readonly observe?: ServerObserver | undefined;
   readonly log: Log;
   readonly now: () => number;
 }
 
 /** Sessions of this process. A record is small: nothing of the request is in it. */
 export function createMemorySessions(options: MemorySessionsOptions): MemorySessions {
-  const { maxSessions, sharePerUser, log, now } = options;
+  const { maxSessions, sharePerUser, log, now, observe = () => {} } = options;
   const byId = new Map<string, Held>();
   const byUser = new Map<string, Held[]>();
 
-  function remove(id: string): void {
+  function remove(id: string, reason: SessionEnd): void {
     const held = byId.get(id);
     if (!held) return;
+    const milliseconds = now() - held.openedAt;
+    // All at once, and for a reason that was told before.
+    if (reason !== 'drain') {
+      log.info('stream ended', { reason: endTexts[reason], seconds: Math.round(milliseconds / 1000) });
+    }
+    observe({ name: 'session_closed', reason, milliseconds });
     byId.delete(id);
     const others = byUser.get(held.user)?.filter((other) => other !== held) ?? [];
     if (others.length > 0) byUser.set(held.user, others);
@@ -63,25 +83,23 @@ export function createMemorySessions(options: MemorySessionsOptions): MemorySess
     options.removed?.(held);
   }
 
-  function end(held: LocalSession, reason: string): void {
-    remove(held.stream.id);
-    log.info('stream ended', { reason });
+  function end(held: LocalSession, why: SessionEnd): void {
+    remove(held.stream.id, why);
     held.stream.end();
   }
 
   /** Out: false when the client takes nothing and has been cut off. */
   function keepsUp({ stream }: Held): boolean {
     if (stream.unsent() <= maxUnsent) return true;
-    remove(stream.id);
-    log.info('stream cut', { reason: 'the client does not read', unsent: stream.unsent() });
+    remove(stream.id, 'slow');
     stream.cut();
     return false;
   }
 
-  function whyOver(held: Held, at: number): string | undefined {
-    if (at >= held.expiresAt + afterExpiry) return 'its token expired';
+  function whyOver(held: Held, at: number): SessionEnd | undefined {
+    if (at >= held.expiresAt + afterExpiry) return 'token_expired';
     if (at - held.usedAt >= idleLimit) return 'idle';
-    return at - held.openedAt >= ageLimit ? 'open for 12 h' : undefined;
+    return at - held.openedAt >= ageLimit ? 'age' : undefined;
   }
 
   function note(held: Held, { negotiated, counts, expiresAt }: Outcome): void {
@@ -117,9 +135,9 @@ export function createMemorySessions(options: MemorySessionsOptions): MemorySess
       if (sharePerUser && own.length >= maxPerUser) {
         end(
           own.reduce((a, b) => (b.usedAt < a.usedAt ? b : a)),
-          `${maxPerUser} streams a user`,
+          'user_limit',
         );
-      } else if (byId.size >= maxSessions) return false;
+      } else if (byId.size >= maxSessions()) return false;
       const held = hold(stream, user, expiresAt);
       byId.set(stream.id, held);
       if (sharePerUser) byUser.set(user, [...(byUser.get(user) ?? []), held]);
@@ -127,16 +145,16 @@ export function createMemorySessions(options: MemorySessionsOptions): MemorySess
     },
     find(id, user) {
       const held = byId.get(id);
-      return held?.user === user ? held : undefined;
+      return !held || held.user === user ? held : 'foreign';
     },
     get: (id) => byId.get(id),
     end,
-    closed: remove,
+    closed: (id) => remove(id, 'client'),
     tend() {
       const at = now();
       for (const held of byId.values()) {
         const over = whyOver(held, at);
-        if (!held.stream.isOpen()) remove(held.stream.id);
+        if (!held.stream.isOpen()) remove(held.stream.id, 'client');
         else if (over) end(held, over);
         else if (keepsUp(held)) held.stream.comment('ping');
       }
@@ -148,12 +166,16 @@ export function createMemorySessions(options: MemorySessionsOptions): MemorySess
         const batch = all.slice(at, at + endBatch);
         await options.leaving?.(batch);
         for (const { stream } of batch) {
-          remove(stream.id);
+          remove(stream.id, 'drain');
           stream.end();
         }
       }
     },
     size: () => byId.size,
+    oldestMs() {
+      const oldest = byId.values().next().value;
+      return oldest ? now() - oldest.openedAt : 0;
+    },
     shared: () => undefined,
   };
 }

@@ -40,16 +40,19 @@ export interface Stream {
 }
 
 /**
- * The session, nothing where there is none for that user, or `away` where what the replicas share cannot be
+ * The session, nothing where there is none, `foreign` where it is another user's (who asks is told that there is
+ * none), or `away` where what the replicas share cannot be
  * asked: then nobody knows, and nothing may run.
  */
-export type Found = Session | 'away' | undefined;
+export type Found = Session | 'foreign' | 'away' | undefined;
 
 /** What several replicas share, as a probe may see it. */
 export interface SharedState {
   readonly connected: boolean;
   /** Answers for streams of other replicas that those have not acknowledged. */
   readonly unacknowledged: number;
+  /** How old the last answer from another replica was when it was taken, by Redis's clock. Milliseconds. */
+  readonly inboxLagMs: number;
 }
 
 /** The open HTTP+SSE sessions: of this process (`memory.ts`), or of all replicas (`redis/`). */
@@ -66,6 +69,8 @@ export interface Sessions {
   endAll(): Promise<void>;
   /** Streams of this process. */
   size(): number;
+  /** Age of the oldest of them; 0 where there is none. Milliseconds. */
+  oldestMs(): number;
   /** `undefined` where nothing is shared. */
   shared(): SharedState | undefined;
 }

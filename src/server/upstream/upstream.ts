@@ -4,7 +4,7 @@ import { pipeline } from 'node:stream/promises';
 import type { HttpClient } from '../../lib/http.ts';
 import type { Log } from '../../lib/log.ts';
 import type { SigningKey } from '../../lib/signing-key.ts';
-import { type Exchange, refuse, refuseMethod } from '../exchange.ts';
+import { type Exchange, noteRefusal, refuse, refuseMethod } from '../exchange.ts';
 import { readBody } from '../mcp/body.ts';
 import type { Sessions, Stream } from '../sessions/sessions.ts';
 import type { Principal } from '../verify/principal.ts';
@@ -47,7 +47,7 @@ export function createUpstream(options: UpstreamOptions): Upstream {
     if (method !== 'POST' && method !== 'GET' && method !== 'DELETE') {
       return refuseMethod(x, 'GET, POST, DELETE, OPTIONS');
     }
-    if (method === 'GET' && draining()) return full(x, 'The server is about to stop');
+    if (method === 'GET' && draining()) return full(x, 'draining', 'The server is about to stop');
     const handle = x.req.headers['mcp-session-id'];
     const session = typeof handle === 'string' ? handles.open(handle, principal.user) : undefined;
     if (handle !== undefined && session === undefined) return lost(x);
@@ -83,7 +83,7 @@ export function createUpstream(options: UpstreamOptions): Upstream {
     });
     if (!(await sessions.open(streamOf(id, x.res), user, identity.expiresAt))) {
       incoming.destroy();
-      return full(x, 'Too many open streams');
+      return full(x, 'too_many_streams', 'Too many open streams');
     }
     x.res.writeHead(200, headOf(x, incoming, {}));
     x.res.flushHeaders();
@@ -104,7 +104,7 @@ export function createUpstream(options: UpstreamOptions): Upstream {
     const expiresAt = principal.identity.expiresAt;
     const held = await sessions.find(handle, principal.user);
     // The stream may be another replica's: there it ends with the token that it was opened with.
-    if (held && held !== 'away') {
+    if (typeof held === 'object') {
       await held.take({ answers: [], negotiated: undefined, counts: true, expiresAt }, () => {});
     }
     const identity = await signer.sign(principal, x.site.base);
@@ -149,6 +149,7 @@ function lost(x: Exchange): void {
   refuse(x, 404, 'session_not_found', 'No such session: start again');
 }
 
-function full(x: Exchange, why: string): void {
+function full(x: Exchange, word: string, why: string): void {
+  noteRefusal(x, word);
   refuse(x, 503, 'temporarily_unavailable', why, { 'retry-after': '5' });
 }

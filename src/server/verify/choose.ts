@@ -35,6 +35,8 @@ export interface MethodOptions {
   readonly metadata: ProviderMetadata;
   /** The server's own resource identifiers. */
   readonly resources: readonly string[];
+  /** Keys that are here already: used where they are those of `metadata`. */
+  readonly keys?: KeySet | undefined;
   readonly reader: ProviderReader;
   readonly log: Log;
   readonly now: () => number;
@@ -50,7 +52,8 @@ export function chooseMethod(options: MethodOptions): Method {
   const { rules, metadata } = options;
   const { jwksUri, introspectionUrl, userinfoUrl } = metadata;
   if (mayIntrospect(rules) && !introspectionUrl) throw noIntrospection(metadata);
-  const keys = jwksUri && createKeySet({ ...options, url: jwksUri });
+  const isSame = jwksUri !== undefined && options.keys?.url.href === jwksUri.href;
+  const keys = isSame ? options.keys : jwksUri && createKeySet({ ...options, url: jwksUri });
   const audience = expectedAudience(options);
   const jwt = mayVerifyJwt(rules) ? jwtWay(options, audience, keys) : undefined;
   const opaque = opaqueWay(options, audience, keys);

@@ -32,6 +32,7 @@ export function isAcceptedAlgorithm(alg: unknown): alg is string {
 
 /** The provider's signing keys (RFC 7517 5). */
 export interface KeySet {
+  readonly url: URL;
   /**
    * The keys that may have signed a token with this header. Empty: certainly none.
    *
@@ -41,6 +42,8 @@ export interface KeySet {
   /** Fetches the keys. Throws AppError `issuer_unreachable`. */
   load(): Promise<void>;
   loaded(): boolean;
+  /** Time since they were fetched; `undefined` before. Milliseconds. */
+  ageMs(): number | undefined;
 }
 
 export interface KeySetOptions {
@@ -97,6 +100,7 @@ export function createKeySet({ url, reader, log, now }: KeySetOptions): KeySet {
   }
 
   return {
+    url,
     async candidates(kid, alg) {
       let found = matching(await keepFresh(), kid, alg);
       if (found.length > 0) return found;
@@ -112,6 +116,7 @@ export function createKeySet({ url, reader, log, now }: KeySetOptions): KeySet {
     },
     load,
     loaded: () => keys !== undefined,
+    ageMs: () => (keys ? now() - fetchedAt : undefined),
   };
 }
 

@@ -3,7 +3,7 @@ import type { HttpClient } from '../../lib/http.ts';
 import { decodeJwt } from '../../lib/jwt-text.ts';
 import type { Log } from '../../lib/log.ts';
 import type { IssuerSettings } from '../../lib/settings.ts';
-import { openProvider, type Provider } from '../provider/provider.ts';
+import { type Change, openProvider, type Provider } from '../provider/provider.ts';
 import { type Checked, createVerdictCache } from './cache.ts';
 import type { Observer } from './events.ts';
 import type { Ruling } from './policy.ts';
@@ -27,8 +27,17 @@ export interface Verification {
   isReady(): boolean;
   /** What clients are told to ask for: scopes that each authorization server has a use for. */
   offeredScopes(): readonly string[];
+  /**
+   * Puts other rules in force at once, and forgets the verdicts that the old ones gave. Authorization servers that
+   * are known already are not asked again. Throws AppError `metadata_invalid` when they do not fit, and then nothing
+   * is changed.
+   */
+  change(rules: VerificationRules): void;
   close(): void;
 }
+
+/** Which tokens are taken, and what is shown of whoever bears them. */
+export type VerificationRules = Pick<VerificationOptions, 'issuers' | 'claims' | 'staleMs'>;
 
 export interface VerificationOptions {
   readonly issuers: readonly IssuerSettings[];
@@ -48,8 +57,12 @@ export interface VerificationOptions {
 
 /** Starts to look for the authorization servers, and verifies their tokens from the moment they are found. */
 export function openVerification(options: VerificationOptions): Verification {
-  const { staleMs, log, now, observe = () => {} } = options;
-  const providers = options.issuers.map((rules) => openProvider({ ...options, rules, observe }));
+  const { log, now, observe = () => {} } = options;
+  let current = options.issuers.map((rules) => ({
+    rules,
+    provider: openProvider({ ...options, rules, observe }),
+  }));
+  let providers = current.map(({ provider }) => provider);
 
   /**
    * A JWT is its issuer's, and nobody else is asked about it. Any other token names no issuer: it is shown to the
@@ -74,13 +87,34 @@ export function openVerification(options: VerificationOptions): Verification {
   );
   // Whoever does not wait for it hears of a failure by the log.
   ready.catch(() => {});
-  const cache = createVerdictCache({ rule, staleMs, log, now, observe });
+  const openCache = (staleMs: number) => createVerdictCache({ rule, staleMs, log, now, observe });
+  let cache = openCache(options.staleMs);
+
+  function change({ issuers, claims, staleMs }: VerificationRules): void {
+    const planned = issuers.map((rules) => {
+      const kept = current.find((one) => isSameServer(one.rules, rules));
+      return { rules, kept: kept?.provider, change: kept?.provider.prepare(rules, claims) };
+    });
+    assertOneTaker(planned);
+    const before = providers;
+    current = planned.map(({ rules, kept, change }) => {
+      change?.commit();
+      return { rules, provider: kept ?? openProvider({ ...options, rules, claims, observe }) };
+    });
+    providers = current.map(({ provider }) => provider);
+    for (const provider of before) if (!providers.includes(provider)) provider.close();
+    cache = openCache(staleMs);
+  }
+
   return {
-    check: cache.check,
-    providers,
+    check: (token) => cache.check(token),
+    get providers() {
+      return providers;
+    },
     ready,
     isReady: () => providers.some((provider) => provider.isReady()),
     offeredScopes: () => commonScopes(providers),
+    change,
     close() {
       for (const provider of providers) provider.close();
     },
@@ -100,10 +134,31 @@ function ofOpaqueTokens(providers: readonly Provider[]): Provider | undefined {
 function conflict(providers: readonly Provider[]): AppError | undefined {
   const takers = providers.filter((provider) => provider.current()?.method.takesOpaque);
   if (takers.length < 2) return undefined;
-  const names = takers.map((provider) => provider.issuer()).join(' and ');
+  return twoTakers(takers.map((provider) => provider.issuer()));
+}
+
+function twoTakers(issuers: readonly string[]): AppError {
+  const names = issuers.join(' and ');
   return new AppError('metadata_invalid', `an opaque token may be of ${names}, and does not say of which`, {
     hint: '--verify jwt, or "verify": "jwt" for all of them but one in the configuration file',
   });
+}
+
+function assertOneTaker(
+  planned: readonly { readonly rules: IssuerSettings; readonly change: Change | undefined }[],
+): void {
+  const takers = planned.filter(({ change }) => change?.takesOpaque);
+  if (takers.length > 1) throw twoTakers(takers.map(({ rules }) => rules.issuer));
+}
+
+/** Whether what is known of an authorization server under some rules holds under others, too. */
+function isSameServer(a: IssuerSettings, b: IssuerSettings): boolean {
+  return (
+    a.issuer === b.issuer &&
+    a.metadata === b.metadata &&
+    a.userinfoUrl === b.userinfoUrl &&
+    (a.introspection === undefined) === (b.introspection === undefined)
+  );
 }
 
 /** One list for all clients: what one server would refuse is left to its own challenge after the sign-in. */

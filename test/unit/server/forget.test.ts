@@ -8,7 +8,7 @@ import { openStream } from './support/raw.ts';
 
 test('an open stream keeps nothing of the token that opened it', async () => {
   const sessions = createMemorySessions({
-    maxSessions: 5,
+    maxSessions: () => 5,
     sharePerUser: false,
     log: silentLog,
     now: Date.now,

@@ -14,7 +14,12 @@ beforeEach(() => {
 });
 
 function create(sharePerUser: boolean, maxSessions = 1_000): MemorySessions {
-  return createMemorySessions({ maxSessions, sharePerUser, log: silentLog, now: () => now });
+  return createMemorySessions({
+    maxSessions: () => maxSessions,
+    sharePerUser,
+    log: silentLog,
+    now: () => now,
+  });
 }
 
 interface FakeStream extends Stream {
@@ -39,7 +44,10 @@ function stream(id: string): FakeStream {
   };
 }
 
-const find = (id: string, user = 'u') => sessions.find(id, user);
+function find(id: string, user = 'u') {
+  const found = sessions.find(id, user);
+  return found === 'foreign' ? undefined : found;
+}
 
 function post(
   id: string,

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { AppError } from '../../../src/lib/errors.ts';
 import { createLog } from '../../../src/lib/log.ts';
+import type { ServerObserver } from '../../../src/server/events.ts';
 import { createVerdictCache } from '../../../src/server/verify/cache.ts';
 import type { VerificationEvent } from '../../../src/server/verify/events.ts';
 import type { Ruling } from '../../../src/server/verify/policy.ts';
@@ -174,7 +175,9 @@ describe('what an observer is told', () => {
   afterEach(() => {
     seen = [];
   });
-  const observe = (event: VerificationEvent) => void seen.push(event);
+  const observe: ServerObserver = (event) => {
+    if (event.name !== 'request' && event.name !== 'session_closed') seen.push(event);
+  };
   const named = <N extends VerificationEvent['name']>(name: N) =>
     seen.filter((event): event is Extract<VerificationEvent, { name: N }> => event.name === name);
 

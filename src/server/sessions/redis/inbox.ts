@@ -22,6 +22,8 @@ export interface Inbox {
   caughtUp(): Promise<void>;
   /** Tells the senders what has been taken, and takes it out of Redis. */
   acknowledge(): Promise<void>;
+  /** How old the last answer was when it was taken, by Redis's clock. Milliseconds. */
+  lagMs(): number;
   close(): void;
 }
 
@@ -48,6 +50,7 @@ export function createInbox(options: InboxOptions): Inbox {
   const marks = new Map<string, () => void>();
   let position = '0';
   let round = 0;
+  let lagMs = 0;
   let timer: NodeJS.Timeout | undefined;
 
   async function follow(mine: number): Promise<void> {
@@ -58,6 +61,7 @@ export function createInbox(options: InboxOptions): Inbox {
         if (mine !== round) return;
         for (const [id, fields] of reply?.[0]?.[1] ?? []) {
           position = id;
+          lagMs = Math.max(0, Date.now() - Number.parseInt(id, 10));
           take(fields);
         }
       } catch (error) {
@@ -132,6 +136,7 @@ export function createInbox(options: InboxOptions): Inbox {
       marks.delete(mark);
     },
     acknowledge,
+    lagMs: () => lagMs,
     close() {
       round++;
       clearTimeout(timer);

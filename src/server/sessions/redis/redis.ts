@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { SecureContext } from 'node:tls';
 import type { Secret } from '../../../lib/secret.ts';
 import { createMemorySessions, type LocalSession, type MemorySessionsOptions } from '../memory.ts';
-import type { Outcome, Session, Sessions } from '../sessions.ts';
+import type { Found, Outcome, Session, Sessions } from '../sessions.ts';
 import { openConnection } from './connection.ts';
 import { createDirectory, type SessionRecord } from './directory.ts';
 import { createInbox } from './inbox.ts';
@@ -58,7 +58,7 @@ export async function openSharedSessions(options: SharedSessionsOptions): Promis
     livenessMs,
     markUser: options.sharePerUser ? createUserMark(url) : undefined,
     inboxMade: () => inbox.rewind(),
-    end: (session) => local.end(session, 'too many streams of the user, on all replicas'),
+    end: (session) => local.end(session, 'user_limit'),
     log,
   });
   const outbox = createOutbox({ self, redis, isAlive: directory.isAlive, log });
@@ -70,7 +70,7 @@ export async function openSharedSessions(options: SharedSessionsOptions): Promis
     acknowledged: outbox.acknowledged,
     end(mark) {
       const session = directory.own(mark);
-      if (session) local.end(session, 'too many streams of the user, on all replicas');
+      if (session) local.end(session, 'user_limit');
     },
     log,
   });
@@ -120,13 +120,14 @@ export async function openSharedSessions(options: SharedSessionsOptions): Promis
     };
   }
 
-  async function look(id: string, user: string): Promise<Session | 'away' | undefined> {
+  async function look(id: string, user: string): Promise<Found> {
     if (!redis.isUp()) return 'away';
     const mark = markOf(id);
     try {
       const record = await directory.look(mark);
       if (!record) return directory.isSettled() ? undefined : 'away';
-      if (!isSame(record.binding, bindingOf(id, user)) || record.owner === self) return undefined;
+      if (!isSame(record.binding, bindingOf(id, user))) return 'foreign';
+      if (record.owner === self) return undefined;
       if (await directory.isAlive(record.owner)) {
         return outbox.canTake(record.owner) ? remote(id, mark, record) : 'away';
       }
@@ -173,7 +174,12 @@ export async function openSharedSessions(options: SharedSessionsOptions): Promis
       reader.close();
     },
     size: local.size,
-    shared: () => ({ connected: redis.isUp(), unacknowledged: outbox.size() }),
+    oldestMs: local.oldestMs,
+    shared: () => ({
+      connected: redis.isUp(),
+      unacknowledged: outbox.size(),
+      inboxLagMs: inbox.lagMs(),
+    }),
   };
 }
 

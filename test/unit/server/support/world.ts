@@ -2,8 +2,8 @@ import { createHttpClient } from '../../../../src/lib/http.ts';
 import { createLog } from '../../../../src/lib/log.ts';
 import type { IssuerRules, ServerSettings } from '../../../../src/lib/settings.ts';
 import type { SigningKey } from '../../../../src/lib/signing-key.ts';
+import type { ServerObserver } from '../../../../src/server/events.ts';
 import { openWhoamiServer, type WhoamiServer } from '../../../../src/server/server.ts';
-import type { Observer } from '../../../../src/server/verify/events.ts';
 import { openTestProvider, type TestProvider } from './provider.ts';
 import { exchange, type RawAnswer } from './raw.ts';
 
@@ -37,8 +37,8 @@ export interface WorldOptions {
   readonly provider?: TestProvider;
   readonly pingMs?: number;
   readonly livenessMs?: number;
-  readonly observe?: Observer;
   readonly identityKey?: SigningKey;
+  readonly observe?: ServerObserver;
   /** False: the provider is not waited for. */
   readonly wait?: boolean;
 }
@@ -56,6 +56,11 @@ export const defaults: ServerSettings = {
   redis: undefined,
   upstream: undefined,
   drainDelayMs: 0,
+  tls: undefined,
+  trustProxy: [],
+  userRate: undefined,
+  metricsPort: undefined,
+  logRequests: 'failed',
   noAuth: false,
 };
 
