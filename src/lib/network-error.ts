@@ -12,7 +12,8 @@ export function describeNetworkError(error: unknown, url: URL): string {
   if (hasCode(error, 'ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH')) return `${url.origin} does not answer`;
   const reason = display(reasonOf(error), 200);
   if (isCertificateRefusal(error)) return `the certificate of ${url.host} is not trusted (${reason})`;
-  if (isTlsRefusal(error)) return `no TLS connection to ${url.host} can be made (${reason})`;
+  if (isTlsRefusal(error))
+    return `no TLS connection to ${url.host} can be made (${wordsOfOpenSsl(reason) ?? reason})`;
   return `${url.origin} cannot be reached (${reason})`;
 }
 
@@ -46,6 +47,9 @@ const hasNoIpv6 = (error: unknown, { hostname }: URL) =>
 export function isTlsRefusal(error: unknown): boolean {
   return isCertificateRefusal(error) || /^(?:ERR_TLS_|ERR_SSL_|EPROTO$)/.test(codeOf(error));
 }
+
+/** Of `write EPROTO 80…:error:0A00010B:SSL routines:FUNCTION:WORDS:FILE:LINE:` the words alone. */
+const wordsOfOpenSsl = (reason: string) => /:SSL routines:[^:]*:([^:]+):/.exec(reason)?.[1];
 
 function isCertificateRefusal(error: unknown): boolean {
   return /^(?:ERR_TLS_CERT_|CERT_|SELF_SIGNED|DEPTH_ZERO_|UNABLE_TO_|HOSTNAME_MISMATCH|INVALID_CA)/.test(

@@ -86,6 +86,14 @@ test('a machine without IPv6 is told so', () => {
   expect(describeNetworkError(error, new URL('http://a.example/'))).toBe('http://a.example does not answer');
 });
 
+test('https to a port that speaks plain http is told in words, without a line of OpenSSL', async () => {
+  const url = new URL(at('/').href.replace('http:', 'https:'));
+  const error = await client.read(url).catch((e: unknown) => e);
+  expect(describeNetworkError(error, url)).toBe(
+    `no TLS connection to ${url.host} can be made (wrong version number)`,
+  );
+});
+
 test('a refused connection has a sentence', async () => {
   const url = new URL('http://127.0.0.1:1/');
   const error = await client.read(url).catch((e: unknown) => e);
