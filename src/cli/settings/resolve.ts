@@ -42,7 +42,8 @@ export function readArguments(argv: readonly string[], table: OptionTable, maxPo
     if (token.kind !== 'option') continue;
     const option = byFlag.get(token.name);
     if (!option) throw unknownFlag(token.rawName, byFlag.keys());
-    if (option.value && token.value === undefined) {
+    // An empty one is most often a variable of the shell that is not set.
+    if (option.value && !token.value) {
       throw new AppError('usage', `--${token.name} needs a value: --${token.name} ${option.value}`);
     }
     if (!option.value && token.value !== undefined)

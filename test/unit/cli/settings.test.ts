@@ -46,6 +46,8 @@ describe('one clear line for each mistake', () => {
     [['--port', '65536'], /--port/],
     [['--port', '-1'], /--port/],
     [['--port'], /--port needs a value: --port PORT/],
+    [['--port', ''], /--port needs a value: --port PORT/],
+    [['--claims='], /--claims needs a value/],
     [['--no-auth=yes'], /--no-auth takes no value/],
     [['--verify', 'jwd'], /--verify: "jwd" is not one of auto, jwt, userinfo/, /did you mean jwt/],
     [['--issuer', 'auth.example.com'], /--issuer.*not a URL/, /https:\/\/auth.example.com/],
