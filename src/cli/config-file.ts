@@ -19,7 +19,6 @@ export interface ConfigFile {
   remembered(server: string, profile: string): JsonObject;
   setDefaultServer(server: string): Promise<void>;
   remember(server: string, profile: string, members: JsonObject): Promise<void>;
-  forget(server: string, profile: string): Promise<void>;
 }
 
 /** Reads the file; one that is not there is empty. Throws AppError `usage` when it cannot be understood. */
@@ -70,10 +69,6 @@ export async function openConfigFile(configDir: string): Promise<ConfigFile> {
       const entry = { url: server, ...(profile === 'default' ? {} : { profile }), ...members };
       if (!Array.isArray(current.servers)) return edit(['servers'], [entry]);
       return edit(['servers', at < 0 ? current.servers.length : at], entry);
-    },
-    async forget(server, profile) {
-      const at = position(read(await load(), path), server, profile);
-      if (at >= 0) await edit(['servers', at], undefined);
     },
   };
 }
