@@ -1,7 +1,7 @@
 import { AppError } from '../../lib/errors.ts';
 import type { RemoteTransport as Wanted } from '../../lib/settings.ts';
 import { isTame } from '../message.ts';
-import { type Failure, isFailure } from './failure.ts';
+import { checkTheUrl, type Failure, isFailure } from './failure.ts';
 import { connectHttp } from './http.ts';
 import { connectSse } from './sse.ts';
 import type { Connect, Connected, TransportKind } from './transport.ts';
@@ -49,11 +49,7 @@ async function tooDeep(server: URL, { transport }: Connected): Promise<Failure> 
 
 function neither(server: URL, last: Failure | undefined): Failure {
   const message = `${server.href} speaks neither Streamable HTTP nor HTTP+SSE`;
-  return notMcp(
-    message,
-    "check the URL: it is the server's MCP endpoint, often ending in /mcp or /sse",
-    last,
-  );
+  return notMcp(message, checkTheUrl, last);
 }
 
 function wrong(server: URL, kind: TransportKind, last: Failure | undefined): Failure {

@@ -8,7 +8,7 @@ import { type HttpClient, type RequestOptions, readAll } from '../../lib/http.ts
 import type { Secret } from '../../lib/secret.ts';
 import type { RemoteSettings } from '../../lib/settings.ts';
 import { display } from '../../lib/text.ts';
-import { type Failure, isFailure, networkFailure } from './failure.ts';
+import { checkTheUrl, type Failure, isFailure, networkFailure } from './failure.ts';
 import { faultOfProof, proofRefused } from './proof.ts';
 import { retryAfterMs } from './retry-after.ts';
 
@@ -166,6 +166,16 @@ function forbidden(
     const error = new AppError('insufficient_scope', message, { scope });
     return { reason: 'forbidden', error, status: 403, body };
   }
+  if (token === undefined) {
+    const error = new AppError(
+      'access_denied',
+      `${host} refuses the request, and asks for no sign-in (status 403)`,
+      {
+        hint: checkTheUrl,
+      },
+    );
+    return { reason: 'forbidden', error, status: 403, body };
+  }
   const error = new AppError('access_denied', `${host} does not let this account do that`, {
     hint: `sign in with another account (${commandLine('login', remote)} --switch-account), or ask who runs the server`,
   });
@@ -201,6 +211,6 @@ function unexpected(server: URL, status: number): AppError {
     });
   }
   return new AppError('not_mcp_server', `${server.host} refused the request (status ${status})`, {
-    hint: "check the URL: it is the server's MCP endpoint, often ending in /mcp or /sse",
+    hint: checkTheUrl,
   });
 }

@@ -54,8 +54,8 @@ function untrusted(url: URL, cause: unknown): Failure {
 
 export function unreachable(url: URL, cause: unknown): Failure {
   const hint = isNameFailure(cause)
-    ? 'are you offline? Check the network, and how the name is spelled; the bridge goes on trying'
-    : 'start the server, or check its address and your network; the bridge goes on trying';
+    ? 'are you offline? Check the network, and how the name is spelled, then try again'
+    : 'start the server, or check its address and your network, then try again';
   const error = new AppError('server_unreachable', describeNetworkError(cause, url), { hint, cause });
   return { reason: 'unreachable', error };
 }
@@ -93,10 +93,13 @@ export function tooLarge(url: URL, maxBytes: number): Failure {
   return { reason: 'too_large', error };
 }
 
+/** The next step where something answers that is no MCP server. */
+export const checkTheUrl = "check the URL: it is the server's MCP endpoint, often ending in /mcp or /sse";
+
 /** An answer that no MCP server gives in this transport. */
 export function notThisTransport(url: URL, got: string): Failure {
   const error = new AppError('not_mcp_server', `${url.href} is no MCP endpoint (${display(got, 120)})`, {
-    hint: "check the URL: it is the server's MCP endpoint, often ending in /mcp or /sse",
+    hint: checkTheUrl,
   });
   return { reason: 'wrong_transport', error };
 }
@@ -110,7 +113,7 @@ export function notConnected(url: URL, last: AppError | undefined, ms: number): 
     ? `there was no connection to ${url.host} that lasted, ${waited}; the request was not sent`
     : `${url.host} has not answered ${waited}; the request was not sent`;
   return new AppError('server_unreachable', message, {
-    hint: 'call again; the bridge goes on trying',
+    hint: 'try again; if it stays so, see whether the server runs',
     cause: last,
   });
 }
