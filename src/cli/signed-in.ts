@@ -38,12 +38,15 @@ export function viewOf(entry: IndexEntry, now: number): SignInView {
   };
 }
 
+/** A server as a person is told of it: with the profile, where that is not the default one. */
+export const titleOf = (server: string, profile: string) =>
+  profile === 'default' ? server : `${server} [profile ${profile}]`;
+
 /** The lines for a person. */
 export function describe(entry: IndexEntry, now: number): string[] {
-  const account = entry.profile === 'default' ? '' : `  [profile ${entry.profile}]`;
   const state = isSignedIn(entry, now) ? `signed in as ${who(entry)}` : 'signed out';
   return [
-    `${entry.server}${account}`,
+    titleOf(entry.server, entry.profile),
     `  ${state}`,
     `  issuer   ${display(entry.issuer)}`,
     `  scopes   ${display(entry.scopes.join(' ')) || 'none'}`,

@@ -1,4 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { command, start } from '../support/command.ts';
@@ -111,6 +113,9 @@ describe('exit codes of what cannot be done', () => {
   test('the line to type names the account that was asked for', async () => {
     const status = await run(['status', nowhere, '--profile', 'work']);
     expect(status.stderr).toContain(`mcp-whoami login ${nowhere} --profile work`);
+    expect(status.stdout).toContain(`${nowhere} [profile work]\n  signed out`);
+    const anywhere = await run(['status', '--profile', 'work']);
+    expect(anywhere.stdout).toBe('You are signed in nowhere under the profile work.\n');
   });
   test('an address that is not of this machine is not blamed on the port, nor waited for', async () => {
     const elsewhere = [
@@ -145,6 +150,19 @@ describe('exit codes of what cannot be done', () => {
     expect([login.code, whoami.code]).toEqual([4, 4]);
     expect(login.stderr).toContain('127.0.0.1:9');
     expect(whoami.stderr).toContain('127.0.0.1:9');
+    // No bridge runs here that could go on.
+    expect(whoami.stderr).not.toContain('bridge');
+  });
+  test('403 for a request without a token: no word of an account that nobody has', async () => {
+    const server = createServer((_, response) => response.writeHead(403).end());
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as AddressInfo;
+    const { code, stderr } = await run(['whoami', `http://127.0.0.1:${port}/`]);
+    server.close();
+    expect(code).toBe(1);
+    expect(stderr).toContain(`127.0.0.1:${port} refuses the request, and asks for no sign-in (status 403)`);
+    expect(stderr).toContain('check the URL');
+    expect(stderr).not.toContain('account');
   });
   test('logout while signed out is no failure', async () => {
     const { code, stdout } = await run(['logout', nowhere]);

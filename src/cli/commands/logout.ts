@@ -5,6 +5,7 @@ import type { Command } from '../command.ts';
 import { jsonOption } from '../settings/common.ts';
 import { readWebUrl, toggle } from '../settings/option.ts';
 import { openEdges } from '../sign-in-edges.ts';
+import { titleOf } from '../signed-in.ts';
 import { keychainWaitMs } from './login.ts';
 
 export const command: Command = {
@@ -33,10 +34,10 @@ export const command: Command = {
       // Each server's provider may need its own `--ca`.
       const { http } = all ? await setUpClient(context, given, { ...whose, sends: false }) : client;
       const result = await logout({ ...edges, http }, whose);
-      const account = profile === 'default' ? '' : ` [profile ${profile}]`;
+      const title = titleOf(server, profile);
       servers.push({ url: server, profile, signedIn: false, revoked: result.revoked });
-      if (!result.wasSignedIn) tell(`You were not signed in to ${server}${account}.`);
-      else tell(`Signed out of ${server}${account}${result.revoked ? '; the tokens are revoked' : ''}.`);
+      if (!result.wasSignedIn) tell(`You were not signed in to ${title}.`);
+      else tell(`Signed out of ${title}${result.revoked ? '; the tokens are revoked' : ''}.`);
       if (result.warning) client.log.warn(result.warning);
     }
     if (json) context.print(displayJson({ servers }, 2));

@@ -5,7 +5,7 @@ import { type Client, clientOptions, setUpClient } from '../client.ts';
 import type { Command } from '../command.ts';
 import type { Context } from '../context.ts';
 import { jsonOption } from '../settings/common.ts';
-import { describe, isSignedIn, overview, viewOf } from '../signed-in.ts';
+import { describe, isSignedIn, overview, titleOf, viewOf } from '../signed-in.ts';
 
 const { profile, logLevel, help, version } = clientOptions;
 
@@ -35,7 +35,9 @@ export const command: Command = {
       const servers = entries.length === 0 && one ? [nobody] : entries.map((entry) => viewOf(entry, now));
       context.print(displayJson({ servers }, 2));
     } else if (entries.length === 0) {
-      context.print(one ? `${client.server.href}\n  signed out` : 'You are signed in nowhere.');
+      const under = wantsProfile ? ` under the profile ${client.profile}` : '';
+      const title = titleOf(client.server.href, client.profile);
+      context.print(one ? `${title}\n  signed out` : `You are signed in nowhere${under}.`);
     } else if (entries.length === 1) {
       context.print(entries.flatMap((entry) => describe(entry, now)).join('\n'));
     } else {
