@@ -1,5 +1,8 @@
 import fc from 'fast-check';
 
+// Most cases end in an error, and nobody reads where it was made.
+Error.stackTraceLimit = 2;
+
 const runs = Number(process.env.FUZZ_RUNS ?? 100_000);
 const seed = Number(process.env.FUZZ_SEED ?? Math.floor(Math.random() * 2 ** 31));
 
