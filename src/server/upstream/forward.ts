@@ -24,14 +24,7 @@ const requestHeaders = [
   'tracestate',
   'user-agent',
 ];
-const responseHeaders = [
-  'allow',
-  'cache-control',
-  'content-language',
-  'content-type',
-  'mcp-protocol-version',
-  'retry-after',
-];
+const responseHeaders = ['allow', 'content-language', 'content-type', 'mcp-protocol-version', 'retry-after'];
 
 export interface ForwardOptions {
   readonly http: HttpClient;
@@ -57,6 +50,9 @@ export interface Forward {
 }
 
 export function createForward({ http, log }: ForwardOptions): Forward {
+  // As many as there are of our own clients, whose number the listener bounds: with fewer, streams and calls that
+  // hang would keep everybody else waiting.
+  const lane = http.fork({ maxSockets: Number.POSITIVE_INFINITY });
   return {
     async open(x, { url, body, identity, session }) {
       const left = new AbortController();
@@ -70,7 +66,7 @@ export function createForward({ http, log }: ForwardOptions): Forward {
       let incoming: IncomingMessage;
       try {
         const method = x.req.method ?? 'GET';
-        incoming = await http.open(url, { method, headers, body, signal: left.signal, headersTimeoutMs: 0 });
+        incoming = await lane.open(url, { method, headers, body, signal: left.signal, headersTimeoutMs: 0 });
       } catch (error) {
         if (left.signal.aborted) return undefined;
         log.warn('the server behind the gate does not answer', {
@@ -99,14 +95,14 @@ export function headOf(
   incoming: IncomingMessage,
   more: OutgoingHttpHeaders,
 ): OutgoingHttpHeaders {
-  const headers: OutgoingHttpHeaders = {
+  return {
     ...chosen(incoming.headers, responseHeaders),
+    // The server behind the gate does not know that a token was asked for, and may call an answer public.
+    'cache-control': 'no-store, no-transform',
     'x-accel-buffering': 'no',
     ...corsHeaders(x),
     ...more,
   };
-  headers['cache-control'] ??= 'no-store';
-  return headers;
 }
 
 function badGateway(x: Exchange, text: string): void {

@@ -16,8 +16,9 @@ export interface Handles {
 /** Upstream names are shorter than that. Characters. */
 const longest = 4_096;
 
-export function createHandles(key: SigningKey): Handles {
-  const secret = Buffer.from(hkdfSync('sha256', key.d, '', 'mcp-whoami upstream handles', 32));
+/** In: `kind`, what is named. A handle of one kind is none of another: a name that is chosen freely is no path. */
+export function createHandles(key: SigningKey, kind: 'session' | 'endpoint'): Handles {
+  const secret = Buffer.from(hkdfSync('sha256', key.d, '', `mcp-whoami upstream ${kind}`, 32));
   const proof = (name: string, user: string) =>
     createHmac('sha256', secret)
       .update(JSON.stringify([user, name]))

@@ -38,7 +38,8 @@ const visible = /^[\x21-\x7e]{1,1024}$/;
 export function createUpstream(options: UpstreamOptions): Upstream {
   const { url, key, sessions, log, now, draining } = options;
   const forward = createForward(options);
-  const handles = createHandles(key);
+  const sessionNames = createHandles(key, 'session');
+  const endpoints = createHandles(key, 'endpoint');
   const signer = createIdentitySigner({ key, audience: url.href, now });
 
   async function relay(x: Exchange, principal: Principal | undefined): Promise<void> {
@@ -49,7 +50,7 @@ export function createUpstream(options: UpstreamOptions): Upstream {
     }
     if (method === 'GET' && draining()) return full(x, 'draining', 'The server is about to stop');
     const handle = x.req.headers['mcp-session-id'];
-    const session = typeof handle === 'string' ? handles.open(handle, principal.user) : undefined;
+    const session = typeof handle === 'string' ? sessionNames.open(handle, principal.user) : undefined;
     if (handle !== undefined && session === undefined) return lost(x);
     const body = method === 'POST' ? await readBody(x) : undefined;
     if (method === 'POST' && !body) return;
@@ -65,7 +66,7 @@ export function createUpstream(options: UpstreamOptions): Upstream {
     const given = incoming.headers['mcp-session-id'];
     const session =
       typeof given === 'string' && visible.test(given)
-        ? { 'mcp-session-id': handles.seal(given, principal.user) }
+        ? { 'mcp-session-id': sessionNames.seal(given, principal.user) }
         : {};
     x.res.writeHead(incoming.statusCode ?? 502, headOf(x, incoming, session));
     await pipeline(incoming, x.res).catch((error: unknown) => cut(x, error));
@@ -77,7 +78,7 @@ export function createUpstream(options: UpstreamOptions): Upstream {
     let id: string = randomUUID();
     const rewritten = rewriteEndpoint((address) => {
       sessions.closed(id);
-      id = handles.seal(behind(url, address), user);
+      id = endpoints.seal(behind(url, address), user);
       void sessions.open(streamOf(id, x.res), user, identity.expiresAt);
       return `${x.site.basePath}/messages?session=${id}`;
     });
@@ -97,7 +98,7 @@ export function createUpstream(options: UpstreamOptions): Upstream {
     if (!principal) return refuse(x, 403, 'access_denied', 'Nobody may pass without an identity');
     if (x.req.method !== 'POST') return refuseMethod(x, 'POST, OPTIONS');
     const handle = new URLSearchParams(x.query).get('session') ?? '';
-    const path = handles.open(handle, principal.user);
+    const path = endpoints.open(handle, principal.user);
     if (path === undefined) return lost(x);
     const body = await readBody(x);
     if (!body) return;
@@ -108,7 +109,9 @@ export function createUpstream(options: UpstreamOptions): Upstream {
       await held.take({ answers: [], negotiated: undefined, counts: true, expiresAt }, () => {});
     }
     const identity = await signer.sign(principal, x.site.base);
-    const incoming = await forward.open(x, { url: new URL(path, url.origin), body: body.text, identity });
+    // Not resolved against the origin: a path may begin with two slashes, and would be taken for another host.
+    const target = new URL(`${url.origin}${path}`);
+    const incoming = await forward.open(x, { url: target, body: body.text, identity });
     if (incoming) await pass(x, incoming, principal);
   }
 
