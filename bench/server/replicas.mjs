@@ -1,4 +1,4 @@
-// How replicas scale: node bench/server/replicas.mjs [--rounds 3] [--seconds 3] [--idle 1000]
+// How replicas scale: node bench/server/replicas.mjs [--rounds 3] [--seconds 10] [--idle 1000]
 // Each POST goes to the next replica, wherever the stream is. Rounds are interleaved; client, provider, Redis and
 // replicas share the machine. Linux (reads /proc), with redis-server.
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -18,12 +18,13 @@ import { openWire } from './wire.mjs';
 const { values } = parseArgs({
   options: {
     rounds: { type: 'string', default: '3' },
-    seconds: { type: 'string', default: '3' },
+    seconds: { type: 'string', default: '10' },
     idle: { type: 'string', default: '1000' },
   },
 });
 const [rounds, seconds, idle] = [values.rounds, values.seconds, values.idle].map(Number);
-const many = 64;
+/** As many that four processes are busy, and not waiting for each other. */
+const many = 512;
 const idleMs = 10_000;
 const rows = [
   { name: '1 process, no Redis, HTTP+SSE', path: '/sse', replicas: 1, shared: false },

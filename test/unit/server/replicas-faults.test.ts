@@ -91,7 +91,17 @@ describe.skipIf(!hasRedis)('what breaks', () => {
   test('Redis is emptied: owners write their streams again', async () => {
     const token = await all.token();
     const stream = await all.open(a, token);
+    const missing = { endpoint: '/messages?sessionId=00000000-0000-4000-8000-000000000000' };
+    expect((await all.post(b, missing, token, call())).status).toBe(404);
     await all.redis.ask('FLUSHALL');
+    await until('the word that streams are being written', 5_000, async () => {
+      return (await all.redis.ask('EXISTS', 'mcp-whoami:1:restoring')) === 1;
+    });
+    // It may be one of those.
+    await all.redis.ask('PERSIST', 'mcp-whoami:1:restoring');
+    expect((await all.post(b, missing, token, call())).status).toBe(503);
+    await all.redis.ask('DEL', 'mcp-whoami:1:restoring');
+    expect((await all.post(b, missing, token, call())).status).toBe(404);
     await until('the stream in Redis', 5_000, async () => (await known(all)) === 1);
     await insist(b, stream, token, call('after'));
     await answered(stream, 'after');

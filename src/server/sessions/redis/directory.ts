@@ -2,8 +2,9 @@ import { AppError } from '../../../lib/errors.ts';
 import type { Log } from '../../../lib/log.ts';
 import { type LocalSession, maxPerUser } from '../memory.ts';
 import { type Connection, longestPause } from './connection.ts';
-import { appendTo, inboxKey, replicaKey, sessionKey, userKey } from './keys.ts';
+import { inboxKey, replicaKey, restoringKey, sessionKey, userKey } from './keys.ts';
 import { bindingOf, markOf } from './seal.ts';
+import { createShares, memberOf } from './shares.ts';
 
 /** Lifetimes in seconds: of a record whose replica no longer renews it, and of an inbox. */
 const recordLife = '3600';
@@ -14,6 +15,8 @@ const renewEvery = 15 * 60_000;
 const aliveFor = 1_000;
 const atOnce = 500;
 const maxForgotten = 10_000;
+/** Written anew with each piece of what is restored. Milliseconds. */
+const restoringLife = '1500';
 /** How often, and after what pause, a new session is written again where Redis only takes its time. */
 const lateTries = 10;
 const latePauseMs = 100;
@@ -40,8 +43,11 @@ export interface Directory {
   forget(mark: string): void;
   /** Rejects where Redis cannot be asked, or has just come back and not heard of everybody yet. */
   isAlive(replica: string): Promise<boolean>;
-  /** Whether what Redis does not know does not exist: not when it has just come back, perhaps empty. */
-  isSettled(): boolean;
+  /**
+   * Whether what Redis does not know does not exist: not when it has just come back, perhaps empty, and not while
+   * a replica writes again what it has lost. Rejects where Redis cannot be asked.
+   */
+  isComplete(): Promise<boolean>;
   /** The connection is there. `first`: at the first try, so that Redis had not been away. */
   connected(first: boolean): Promise<void>;
   /** Says that we live, and writes again what is missing. Call it three times in a lifetime. */
@@ -78,10 +84,17 @@ export function createDirectory(options: DirectoryOptions): Directory {
   const forgotten = new Map<string, Own>();
   const alive = new Map<string, { readonly at: number; readonly answer: Promise<unknown> }>();
   let renewing = own.values();
-  let settledAt = Number.POSITIVE_INFINITY;
-  let settleMs = 0;
+  let [settledAt, settleMs, restoring] = [Number.POSITIVE_INFINITY, 0, false];
 
-  const member = (mark: string) => `${self}:${mark}`;
+  const shares = createShares({
+    self,
+    redis,
+    isAlive,
+    end(mark) {
+      const one = own.get(mark);
+      if (one) options.end(one.session);
+    },
+  });
   const isSettled = () => performance.now() >= settledAt;
 
   async function write(one: Own): Promise<void> {
@@ -92,32 +105,14 @@ export function createDirectory(options: DirectoryOptions): Directory {
     const sent = [redis.send(['SET', sessionKey(mark), value, 'EX', recordLife])];
     const key = markUser && userKey(markUser(user));
     if (key) {
-      sent.push(redis.send(['ZADD', key, String(usedAt), member(mark)]));
+      sent.push(redis.send(['ZADD', key, String(usedAt), memberOf(self, mark)]));
       sent.push(redis.send(['EXPIRE', key, recordLife]));
       sent.push(redis.send(['ZCARD', key]));
     }
     unwritten.add(one);
     const replies = await Promise.all(sent);
     unwritten.delete(one);
-    if (key && Number(replies.at(-1)) > maxPerUser) await makeRoom(key);
-  }
-
-  /** Ends what a user has too many of, on whichever replica: those of dead replicas first, then the oldest. */
-  async function makeRoom(key: string): Promise<void> {
-    const all = ((await redis.send(['ZRANGE', key, '0', '999'])) as string[]).map((text) => {
-      const [replica = '', mark = ''] = text.split(':');
-      return { text, replica, mark };
-    });
-    const lives = await Promise.all(all.map(({ replica }) => isAlive(replica)));
-    const living = all.filter((_, index) => lives[index]);
-    const surplus = living.slice(0, Math.max(0, living.length - maxPerUser));
-    const gone = [...all.filter((_, index) => !lives[index]), ...surplus];
-    if (gone.length > 0) await redis.send(['ZREM', key, ...gone.map(({ text }) => text)]);
-    for (const { replica, mark } of surplus) {
-      const mine = own.get(mark);
-      if (mine) options.end(mine.session);
-      else if (replica !== self) await redis.send(appendTo(replica, ['t', 'end', 's', mark]));
-    }
+    if (key && Number(replies.at(-1)) > maxPerUser) await shares.makeRoom(key);
   }
 
   async function erase(some: readonly Own[]): Promise<void> {
@@ -127,7 +122,7 @@ export function createDirectory(options: DirectoryOptions): Directory {
     if (some.length === 0) return;
     const sent = [redis.send(['DEL', ...some.map(({ mark }) => sessionKey(mark))])];
     for (const { mark, session } of markUser ? some : []) {
-      sent.push(redis.send(['ZREM', userKey(markUser?.(session.user) ?? ''), member(mark)]));
+      sent.push(redis.send(['ZREM', userKey(markUser?.(session.user) ?? ''), memberOf(self, mark)]));
     }
     await Promise.all(sent);
     for (const { mark } of some) forgotten.delete(mark);
@@ -166,7 +161,10 @@ export function createDirectory(options: DirectoryOptions): Directory {
     }
     const known = await redis.send(['SET', replicaKey(self), '1', 'PX', String(livenessMs), 'GET']);
     if (settledAt === Number.POSITIVE_INFINITY) settledAt = performance.now() + settleMs;
-    if (known === null) for (const one of own.values()) unwritten.add(one);
+    if (known === null) {
+      restoring = own.size > 0;
+      for (const one of own.values()) unwritten.add(one);
+    }
     const steps = Math.max(1, renewEvery / (livenessMs / 3));
     for (let left = Math.ceil(own.size / steps); left > 0; left--) {
       let next = renewing.next();
@@ -180,7 +178,11 @@ export function createDirectory(options: DirectoryOptions): Directory {
   }
 
   async function catchUp(): Promise<void> {
-    await inPieces([...unwritten], (some) => Promise.all(some.map(write)));
+    await inPieces([...unwritten], (some) => {
+      const told = restoring ? [redis.send(['SET', restoringKey, '1', 'PX', restoringLife])] : [];
+      return Promise.all([...told, ...some.map(write)]);
+    });
+    restoring = false;
     await inPieces([...forgotten.values()], erase);
   }
 
@@ -220,7 +222,9 @@ export function createDirectory(options: DirectoryOptions): Directory {
       redis.send(['DEL', sessionKey(mark)]).catch(() => {});
     },
     isAlive,
-    isSettled,
+    async isComplete() {
+      return isSettled() && (await redis.send(['EXISTS', restoringKey])) === 0;
+    },
     async connected(first) {
       alive.clear();
       // Until all others have found it too, and have written again what it may have lost.

@@ -7,6 +7,8 @@ export const replicaKey = (replica: string) => `${prefix}:replica:${replica}`;
 export const inboxKey = (replica: string) => `${prefix}:inbox:${replica}`;
 /** Who holds a session's stream, and whom it is bound to. */
 export const sessionKey = (mark: string) => `${prefix}:session:${mark}`;
+/** There while a replica writes again what Redis has lost: what is not there may still come. */
+export const restoringKey = `${prefix}:restoring`;
 /** A user's sessions, by last use. */
 export const userKey = (mark: string) => `${prefix}:user:${mark}`;
 

@@ -125,7 +125,7 @@ export async function openSharedSessions(options: SharedSessionsOptions): Promis
     const mark = markOf(id);
     try {
       const record = await directory.look(mark);
-      if (!record) return directory.isSettled() ? undefined : 'away';
+      if (!record) return (await directory.isComplete()) ? undefined : 'away';
       if (!isSame(record.binding, bindingOf(id, user))) return 'foreign';
       if (record.owner === self) return undefined;
       if (await directory.isAlive(record.owner)) {
