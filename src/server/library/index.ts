@@ -25,6 +25,7 @@ export function createGate(options: GateOptions): Gate {
   const issuers = issuersOf(options);
   const { address, paths } = protectedBy(options);
   const log = logTo(options.log);
+  const now = () => Date.now();
   const http = createHttpClient({ userAgent, authorities: [options.ca ?? []].flat() });
   const verification = openVerification({
     issuers,
@@ -33,7 +34,7 @@ export function createGate(options: GateOptions): Gate {
     staleMs: (options.stale ?? 300) * 1000,
     http,
     log,
-    now: Date.now,
+    now,
   });
   const decide = createAdmission({
     address,
@@ -44,7 +45,7 @@ export function createGate(options: GateOptions): Gate {
       verification,
       name: options.name ?? 'MCP server',
     }),
-    gate: createBearerGate({ verification, log, now: Date.now }),
+    gate: createBearerGate({ verification, log, now }),
     owners: (options.bindSessions ?? true) ? createSessionOwners() : undefined,
     log,
   });
