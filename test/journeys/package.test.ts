@@ -18,7 +18,7 @@ afterAll(() => packed.remove());
 
 test(threat('E3', 'holds what it needs and nothing else'), () => {
   const allowed =
-    /^(bin\/mcp-whoami\.js|dist\/[\w.-]+\.(js|txt)|dist\/browser\/(page|sign-in|whoami)\.js|dist\/types\/[\w/-]+\.d\.ts|package\.json|(README|CHANGELOG|SECURITY)\.md|LICENSE)$/;
+    /^(bin\/mcp-whoami\.js|dist\/[\w.-]+\.(js|txt)|dist\/browser\/(page|sign-in|whoami)\.js|dist\/types\/[\w/-]+\.d\.ts|package\.json|config\.schema\.json|(README|CHANGELOG|SECURITY)\.md|LICENSE)$/;
   expect(packed.files.filter((file) => !allowed.test(file))).toEqual([]);
   for (const needed of [
     'bin/mcp-whoami.js',
@@ -26,6 +26,7 @@ test(threat('E3', 'holds what it needs and nothing else'), () => {
     'dist/browser/page.js',
     'dist/server.js',
     'dist/THIRD-PARTY-LICENSES.txt',
+    'config.schema.json',
     'LICENSE',
     'README.md',
   ]) {

@@ -69,7 +69,8 @@ function levelsOf(context: Context, given: Given, config: ConfigFile): Levels {
 
 /** A setting that is misspelt decides nothing, and nobody would notice who is let in by it. */
 function assertKnown({ path, serve }: ConfigFile): void {
-  const known = [...Object.values(serveOptions).flatMap(({ member }) => member ?? []), 'issuers'];
+  const options = [...Object.values(serverOptions), commonOptions.logLevel];
+  const known = [...options.flatMap(({ member }) => member ?? []), 'issuers'];
   const stranger = Object.keys(serve).find((name) => !known.includes(name));
   if (stranger === undefined) return;
   const near = nearest(stranger, known);

@@ -1,7 +1,7 @@
 import { AppError } from '../../lib/errors.ts';
 import { display } from '../../lib/text.ts';
 import { trustOptions } from './common.ts';
-import { integer, oneOf, readWebUrl, seconds, secret, several, text, toggle } from './option.ts';
+import { integer, jsonPairs, oneOf, readWebUrl, seconds, secret, several, text, toggle } from './option.ts';
 
 /** Reaching a remote server: `bridge`, `login`, `whoami`, `serve --stdio`. */
 export const remoteOptions = {
@@ -91,12 +91,15 @@ export const signInOptions = {
       throw new AppError('usage', `${from}: "${display(given, 80)}" is neither a URI nor none`);
     },
   },
-  authParam: several(readPair, {
-    flag: 'auth-param',
-    value: 'name=value',
-    member: 'authParam',
-    help: "a further parameter of the authorization request, or of a client's own token request (repeatable)",
-  }),
+  authParam: {
+    ...several(readPair, {
+      flag: 'auth-param',
+      value: 'name=value',
+      member: 'authParam',
+      help: "a further parameter of the authorization request, or of a client's own token request (repeatable)",
+    }),
+    json: jsonPairs,
+  },
   metadata: text({
     flag: 'metadata',
     value: 'URL|FILE',

@@ -4,7 +4,7 @@ import type { ClaimRule, ClientCredentials, IssuerRules, IssuerSettings } from '
 import { display, nearest } from '../../lib/text.ts';
 import { isLoopbackHost } from '../../lib/url.ts';
 import { asksForMore } from '../../server/verify/rules.ts';
-import { oneOf, readWebUrl, secret, several, text } from './option.ts';
+import { jsonPairs, oneOf, readWebUrl, secret, several, text } from './option.ts';
 import { type Levels, resolve, type Values } from './resolve.ts';
 
 const introspectionId = 'MCP_WHOAMI_INTROSPECTION_CLIENT_ID';
@@ -50,12 +50,15 @@ export const issuerOptions = {
     member: 'requiredScope',
     help: 'scopes every call needs (default: openid profile)',
   }),
-  allow: several(readClaim, {
-    flag: 'allow',
-    value: "'CLAIM=VALUE'",
-    member: 'allow',
-    help: 'who may call (repeatable: values of one claim are alternatives, different claims must all match)',
-  }),
+  allow: {
+    ...several(readClaim, {
+      flag: 'allow',
+      value: "'CLAIM=VALUE'",
+      member: 'allow',
+      help: 'who may call (repeatable: values of one claim are alternatives, different claims must all match)',
+    }),
+    json: jsonPairs,
+  },
   introspectionClientId: text({
     variables: [introspectionId],
     help: 'the client that asks the introspection endpoint about tokens',

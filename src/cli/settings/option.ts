@@ -2,6 +2,9 @@ import { AppError } from '../../lib/errors.ts';
 import { Secret } from '../../lib/secret.ts';
 import { display, nearest } from '../../lib/text.ts';
 
+/** A part of a JSON schema. */
+export type JsonSchema = Readonly<Record<string, unknown>>;
+
 /** One setting: how it is named on each level, how its text is read, and what the help says. */
 export interface Option<T> {
   /** The flag's name without dashes; absent for what must never be on a command line. */
@@ -15,11 +18,25 @@ export interface Option<T> {
   /** The flag may be given several times; comma separated in a variable. */
   readonly repeatable?: boolean;
   readonly help: string;
+  /** What the member of the file may hold; default: a text. */
+  readonly json?: JsonSchema;
   /** In: the texts given (one, or several when repeatable) and the name to blame. Throws AppError `usage`. */
   read(texts: readonly string[], from: string): T;
 }
 
 type Common = Pick<Option<unknown>, 'flag' | 'value' | 'variables' | 'member' | 'help'>;
+
+/** A list of texts, or the only one. */
+export const jsonTexts: JsonSchema = { type: ['string', 'array'], items: { type: 'string' } };
+/** The same, or an object: `{"name": "value"}` for `name=value`. */
+export const jsonPairs: JsonSchema = {
+  type: ['string', 'array', 'object'],
+  items: { type: 'string' },
+  additionalProperties: {
+    type: ['string', 'number', 'boolean', 'array'],
+    items: { type: ['string', 'number', 'boolean'] },
+  },
+};
 
 const wrong = (from: string, text: string, wanted: string, hint?: string) =>
   new AppError('usage', `${from}: "${display(text, 80)}" is not ${wanted}`, { hint });
@@ -38,6 +55,7 @@ export const secret = (common: Common): Option<Secret> => ({
 /** A flag without a value; as a variable `1`, `true`, `yes`, `0`, `false`, `no`. */
 export const toggle = (common: Omit<Common, 'value'>): Option<boolean> => ({
   ...common,
+  json: { type: 'boolean' },
   read(texts, from) {
     const given = last(texts).toLowerCase();
     if (['1', 'true', 'yes', 'on'].includes(given)) return true;
@@ -49,6 +67,7 @@ export const toggle = (common: Omit<Common, 'value'>): Option<boolean> => ({
 /** One word of a list. */
 export const oneOf = <const W extends string>(words: readonly W[], common: Common): Option<W> => ({
   ...common,
+  json: { enum: words },
   read(texts, from) {
     const given = last(texts);
     const found = words.find((word) => word === given);
@@ -61,6 +80,7 @@ export const oneOf = <const W extends string>(words: readonly W[], common: Commo
 /** A whole number within bounds, both included. */
 export const integer = (min: number, max: number, common: Common): Option<number> => ({
   ...common,
+  json: { type: 'integer', minimum: min, maximum: max },
   read(texts, from) {
     const given = last(texts);
     const number = /^\d{1,12}$/.test(given) ? Number(given) : Number.NaN;
@@ -72,6 +92,7 @@ export const integer = (min: number, max: number, common: Common): Option<number
 /** A number of seconds, fractions allowed, read as milliseconds. */
 export const seconds = (min: number, max: number, common: Common): Option<number> => ({
   ...common,
+  json: { type: 'number', minimum: min, maximum: max },
   read(texts, from) {
     const given = last(texts);
     const number = /^\d{1,9}(\.\d{1,3})?$/.test(given) ? Number(given) : Number.NaN;
@@ -84,6 +105,7 @@ export const seconds = (min: number, max: number, common: Common): Option<number
 /** An absolute http or https URL without user part or fragment. */
 export const webUrl = (common: Common): Option<URL> => ({
   ...common,
+  json: { type: 'string', format: 'uri' },
   read: (texts, from) => readWebUrl(last(texts), from),
 });
 
@@ -111,5 +133,6 @@ export const several = <T>(
 ): Option<readonly T[]> => ({
   ...common,
   repeatable: true,
+  json: jsonTexts,
   read: (texts, from) => texts.map((one) => each(one, from)),
 });

@@ -3,7 +3,7 @@ import type { IssuerSettings, ServerCertificate, ServerSettings } from '../../li
 import { isLoopbackHost } from '../../lib/url.ts';
 import { trustOptions } from './common.ts';
 import { issuerOptions, readTrustedUrl } from './issuers.ts';
-import { integer, oneOf, readWebUrl, seconds, several, text, toggle, webUrl } from './option.ts';
+import { integer, jsonTexts, oneOf, readWebUrl, seconds, several, text, toggle, webUrl } from './option.ts';
 import { redisUrl } from './redis.ts';
 import type { Values } from './resolve.ts';
 import { proxies } from './trust-proxy.ts';
@@ -44,6 +44,7 @@ export const serverOptions = {
       member: 'claims',
       help: 'the claims that whoami shows beside sub and iss (default: all)',
     }),
+    json: jsonTexts,
     read: (texts: readonly string[]) => texts.flatMap((one) => one.split(',')).map((one) => one.trim()),
   },
   publicUrl: webUrl({

@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
 import { AppError } from '../../lib/errors.ts';
 import { display } from '../../lib/text.ts';
-import type { Option } from './option.ts';
+import { jsonTexts, type Option } from './option.ts';
 
 const loopback = ['127.0.0.0/8', '::1/128'];
 
@@ -12,6 +12,7 @@ const loopback = ['127.0.0.0/8', '::1/128'];
 export const proxies = (common: Omit<Option<readonly string[]>, 'read'>): Option<readonly string[]> => ({
   ...common,
   repeatable: true,
+  json: jsonTexts,
   read: (texts, from) => texts.flatMap((text) => (text === 'loopback' ? loopback : readSubnet(text, from))),
 });
 
