@@ -15,6 +15,17 @@ export function decodeJwt(token: string): UnverifiedJwt | undefined {
   return header && payload && { header, payload };
 }
 
+/**
+ * Whether a token begins as a signed JWT does and is none: cut off, or with something at its end. A parser that is
+ * less strict may take it for one. In: a token whose first part names an algorithm (RFC 7515 4.1.1); what is encrypted
+ * (`enc`, RFC 7516 4.1.2) says nothing to us, and is opaque.
+ */
+export function isMangledJwt(token: string): boolean {
+  const header = decodePart(token.split('.', 1)[0]);
+  const isSigned = header?.alg !== undefined && header.enc === undefined;
+  return isSigned && decodeJwt(token) === undefined;
+}
+
 function decodePart(part = ''): JsonObject | undefined {
   if (!/^[\w-]+$/.test(part)) return undefined;
   const text = Buffer.from(part, 'base64url').toString('utf8');

@@ -63,14 +63,18 @@ export function createQuestions(reader: ProviderReader, now: () => number): Ques
     async ask(endpoint, url, question) {
       assertClosed(url);
       await takeTurn(url);
+      let answered = false;
       try {
-        const value = await question(async (request) =>
-          accountable(url, await reader.read(endpoint, url, request)),
-        );
+        const value = await question(async (request) => {
+          const answer = accountable(url, await reader.read(endpoint, url, request));
+          answered = isAboutToken(answer.status);
+          return answer;
+        });
         failures = 0;
         return value;
       } catch (error) {
-        if (++failures === failuresToOpen) lastProbe = now();
+        // Whoever presents tokens that are answered oddly must not keep the others' from being asked about.
+        if (!answered && ++failures === failuresToOpen) lastProbe = now();
         if (error instanceof AppError && error.code === 'issuer_unreachable') throw error;
         throw unanswered(url, `gave no answer: ${describeNetworkError(error, url)}`, error);
       } finally {
@@ -80,12 +84,18 @@ export function createQuestions(reader: ProviderReader, now: () => number): Ques
   };
 }
 
-/** An answer that says something about the token. */
+/** Of a request that is too large: its token is, and none that the provider has issued. */
+const tooLarge = [413, 414, 431];
+
+/** An answer that says something about the token, or about the client that asks. */
 function accountable(url: URL, answer: Answer): Answer {
   const { status } = answer;
-  if (status === 200 || status === 400 || status === 401 || status === 403) return answer;
+  if ([200, 400, 401, 403, ...tooLarge].includes(status)) return answer;
   throw unanswered(url, `answered ${status}`);
 }
+
+/** 401 and 403 may be about the client: then they are the same for every token. */
+const isAboutToken = (status: number) => [200, 400, ...tooLarge].includes(status);
 
 export function unanswered(url: URL, what: string, cause?: unknown): AppError {
   return new AppError('issuer_unreachable', `the authorization server at ${url.href} ${what}`, {

@@ -1,6 +1,6 @@
 import { AppError } from '../../lib/errors.ts';
 import type { HttpClient } from '../../lib/http.ts';
-import { decodeJwt } from '../../lib/jwt-text.ts';
+import { decodeJwt, isMangledJwt } from '../../lib/jwt-text.ts';
 import type { Log } from '../../lib/log.ts';
 import type { IssuerSettings } from '../../lib/settings.ts';
 import { type Change, openProvider, type Provider } from '../provider/provider.ts';
@@ -66,10 +66,12 @@ export function openVerification(options: VerificationOptions): Verification {
 
   /**
    * A JWT is its issuer's, and nobody else is asked about it. Any other token names no issuer: it is shown to the
-   * one authorization server that may have issued it, once it is certain that there is but one.
+   * one authorization server that may have issued it, once it is certain that there is but one. A JWT that was
+   * made to look like such another is nobody's: its issuer might not look as closely, and would confirm it for us.
    */
   async function rule(token: string): Promise<Ruling> {
     const jwt = decodeJwt(token);
+    if (isMangledJwt(token)) return rejected('The access token is no JWT');
     const iss = jwt?.payload.iss;
     const provider = iss === undefined ? ofOpaqueTokens(providers) : providers.find((one) => one.issues(iss));
     if (provider) return provider.rule(token);

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { threat } from '../../support/threats.ts';
+import { json } from './support/provider.ts';
 import { call, openWorld, type World } from './support/world.ts';
 
 let world: World;
@@ -45,6 +46,23 @@ test('opaque tokens go to userinfo, whatever dots they have; the first one is wa
   const before = world.provider.counts.userinfo ?? 0;
   expect(await status('a.b.c')).toBe(401);
   expect(world.provider.counts.userinfo).toBe(before + 1);
+});
+
+test(threat('R4', 'a JWT for somebody else is none the less a JWT with something at its end'), async () => {
+  const foreign = await world.provider.jwt({ claims: { aud: 'https://other.example' } });
+  // Some parsers drop what is empty at the end: their userinfo knows such a token.
+  world.provider.instead.set('userinfo', (_req, res) => json(res, 200, { sub: 'alice' }));
+  const before = world.provider.counts.userinfo;
+  for (const end of ['.', '..', '.x', '.~', '=.']) expect(await status(foreign + end)).toBe(401);
+  const [head = '', claims = ''] = foreign.split('.');
+  for (const part of [`${head}.${claims}`, `${head}.${claims}.`, head]) expect(await status(part)).toBe(401);
+  expect(world.provider.counts.userinfo).toBe(before);
+  // What is encrypted for the provider alone is opaque to everybody else (RFC 7516).
+  const encrypted = Buffer.from(JSON.stringify({ alg: 'dir', enc: 'A256GCM' })).toString('base64url');
+  expect(await status(`${encrypted}..iv.text.tag`)).toBe(200);
+  const session = Buffer.from('{"user":1}').toString('base64url');
+  expect(await status(`${session}.time.proof`)).toBe(200);
+  world.provider.instead.clear();
 });
 
 test('an audience that was asked for by name cannot be dodged with an opaque token', async () => {

@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { threat } from '../../support/threats.ts';
 import { until } from '../../support/until.ts';
 import { json } from './support/provider.ts';
 import { call, openWorld, type World } from './support/world.ts';
@@ -35,6 +36,26 @@ describe('a provider in trouble', () => {
     world.pass(1_100);
     for (let i = 0; i < 3; i++) expect(await status(world.provider.opaque('x'))).toBe(200);
   });
+
+  test.each([
+    [431, '{}'],
+    [414, '{}'],
+    [413, '{}'],
+    [200, '{"name":"a machine"}'],
+    [200, 'no JSON'],
+  ])(
+    threat('R8', 'tokens that it answers oddly (%i %s) keep nobody else from being asked about'),
+    async (code, body) => {
+      await settle();
+      world.provider.instead.set('userinfo', (req, res) => {
+        if (req.headers.authorization?.includes('odd')) res.writeHead(code).end(body);
+        else json(res, 200, { sub: 'alice' });
+      });
+      const odd = await Promise.all(Array.from({ length: 12 }, (_, i) => status(`odd-${code}-${i}`)));
+      expect(new Set(odd)).toEqual(new Set([code === 200 ? 503 : 401]));
+      expect(await status(world.provider.opaque('alice'))).toBe(200);
+    },
+  );
 
   test('at most 32 questions are under way; the others wait for their turn', async () => {
     await settle();
