@@ -12,7 +12,7 @@ import { type ConfigFile, openConfigFile } from './config-file.ts';
 import type { Context } from './context.ts';
 import type { GivenToken } from './given-token.ts';
 import { expandHeaders } from './headers.ts';
-import { remoteOptions, signInOptions, storeOptions } from './settings/client.ts';
+import { remoteOptions, serverOption, signInOptions, storeOptions } from './settings/client.ts';
 import { commonOptions } from './settings/common.ts';
 import { readWebUrl } from './settings/option.ts';
 import {
@@ -24,8 +24,11 @@ import {
   type Values,
 } from './settings/resolve.ts';
 
+/** Read once the server is known: what the file remembers of it counts. */
+const howOptions = { ...commonOptions, ...remoteOptions, ...signInOptions, ...storeOptions };
+
 /** The options of every command that deals with a remote server. */
-export const clientOptions = { ...commonOptions, ...remoteOptions, ...signInOptions, ...storeOptions };
+export const clientOptions = { ...serverOption, ...howOptions };
 
 const fallbackServer = 'http://localhost:3001/sse';
 
@@ -71,12 +74,16 @@ export async function setUpClient(context: Context, given: Given, wants: ClientW
 
   const { profile: named, logLevel } = resolve(commonOptions, levels([top]));
   const profile = wants.profile ?? named ?? 'default';
-  const typed = wants.server?.href ?? given.positionals[0] ?? (environment.MCP_WHOAMI_URL || undefined);
-  const server = readWebUrl(typed ?? config.defaultServer ?? fallbackServer, 'the server URL');
+  const [typed] = given.positionals;
+  const server =
+    wants.server ??
+    (typed === undefined
+      ? (resolve(serverOption, levels([top])).server ?? new URL(fallbackServer))
+      : readWebUrl(typed, 'the server URL'));
 
   const remembered = { name: config.path, members: config.remembered(server.href, profile) };
   const resolveHere = <T extends OptionTable>(table: T) => resolve(table, levels([remembered, top]));
-  const values = resolveHere(clientOptions);
+  const values = resolveHere(howOptions);
   if (wants.sends !== false) refuseInsecure(server, values.allowHttp ?? []);
   const { headers, bearer } = expandHeaders(values.header ?? [], environment);
   const log = context.log(logLevel ?? 'info');

@@ -11,8 +11,19 @@ export function overview(commands: readonly (readonly [name: string, summary: st
     '',
     'mcp-whoami <command> --help tells more. Without a command, and with a client on standard input,',
     'it is the bridge to your default server.',
+    '',
+    'Variables of every command, beside those of its flags:',
+    ...table(variablesOfAll),
   ].join('\n');
 }
+
+/** Read where the process starts, or by those who open connections and browsers: no command's own settings. */
+const variablesOfAll: readonly (readonly [name: string, help: string])[] = [
+  ['MCP_WHOAMI_CONFIG_DIR', "the configuration folder (default: the system's usual one)"],
+  ['BROWSER', "the browser's command, in place of the system's; none: no browser"],
+  ['HTTPS_PROXY, NO_PROXY', 'the proxy for https, and what is reached without it'],
+  ['NODE_EXTRA_CA_CERTS', 'a PEM file of certificate authorities to trust beside the usual ones'],
+];
 
 /** `mcp-whoami COMMAND --help`. */
 export function commandHelp(name: string, command: Command): string {

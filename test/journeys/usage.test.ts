@@ -19,6 +19,7 @@ describe('what a stranger types first', () => {
     const [help, version] = await Promise.all([run(['--help']), run(['--version'])]);
     expect(help.code).toBe(0);
     for (const word of ['demo', 'login', 'bridge', 'serve', 'status']) expect(help.stdout).toContain(word);
+    for (const name of ['MCP_WHOAMI_CONFIG_DIR', 'BROWSER']) expect(help.stdout).toContain(name);
     expect(version.stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
   });
   test('each command has a help of its own, with nothing wider than 110 columns', async () => {
@@ -27,6 +28,7 @@ describe('what a stranger types first', () => {
     for (const [i, help] of helps.entries()) {
       expect(help.code).toBe(0);
       expect(help.stdout).toContain(`Usage: mcp-whoami ${names[i]}`);
+      if (help.stdout.includes('[URL]')) expect(help.stdout).toContain('MCP_WHOAMI_URL');
       expect(Math.max(...help.stdout.split('\n').map((line) => line.length))).toBeLessThan(111);
     }
   });

@@ -7,12 +7,12 @@ import type { Context } from '../context.ts';
 import { jsonOption } from '../settings/common.ts';
 import { describe, isSignedIn, overview, titleOf, viewOf } from '../signed-in.ts';
 
-const { profile, logLevel, help, version } = clientOptions;
+const { server, profile, logLevel, help, version } = clientOptions;
 
 export const command: Command = {
   positionals: ['[URL]'],
   about: 'Shows who you are signed in as, at every server or at URL. Never a token.',
-  options: { help, version, profile, logLevel, ...jsonOption },
+  options: { help, version, server, profile, logLevel, ...jsonOption },
   async run(context, given) {
     const client = await setUpClient(context, given, { sends: false });
     const [{ openIndex }, { openLocks }] = await Promise.all([

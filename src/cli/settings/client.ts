@@ -1,7 +1,27 @@
 import { AppError } from '../../lib/errors.ts';
 import { display } from '../../lib/text.ts';
 import { trustOptions } from './common.ts';
-import { integer, jsonPairs, oneOf, readWebUrl, seconds, secret, several, text, toggle } from './option.ts';
+import {
+  integer,
+  jsonPairs,
+  oneOf,
+  readWebUrl,
+  seconds,
+  secret,
+  several,
+  text,
+  toggle,
+  webUrl,
+} from './option.ts';
+
+/** Which server, where the command line names none. */
+export const serverOption = {
+  server: webUrl({
+    variables: ['MCP_WHOAMI_URL'],
+    member: 'defaultServer',
+    help: 'the server, where no URL is given (default: the default server, else http://localhost:3001/sse)',
+  }),
+};
 
 /** Reaching a remote server: `bridge`, `login`, `whoami`, `serve --stdio`. */
 export const remoteOptions = {

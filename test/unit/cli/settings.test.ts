@@ -1,5 +1,10 @@
 import { describe, expect, test } from 'vitest';
-import { remoteOptions, signInOptions, storeOptions } from '../../../src/cli/settings/client.ts';
+import {
+  remoteOptions,
+  serverOption,
+  signInOptions,
+  storeOptions,
+} from '../../../src/cli/settings/client.ts';
 import { commonOptions } from '../../../src/cli/settings/common.ts';
 import { issuerSettings } from '../../../src/cli/settings/issuers.ts';
 import { type OptionTable, readArguments, resolve } from '../../../src/cli/settings/resolve.ts';
@@ -37,6 +42,15 @@ describe('precedence', () => {
     expect(values(client, [], { MCP_WHOAMI_ALLOW_HTTP: 'http://a:1, http://b:2/x' }).allowHttp).toEqual(two);
     expect(values(client, [], {}, { allowHttp: two }).allowHttp).toEqual(two);
   });
+});
+
+test('a server that is none is blamed on the variable or the member that named it', () => {
+  expect(thrown(() => values(serverOption, [], { MCP_WHOAMI_URL: 'nowhere' })).message).toMatch(
+    /^MCP_WHOAMI_URL: "nowhere" is not a URL/,
+  );
+  expect(thrown(() => values(serverOption, [], {}, { defaultServer: 'nowhere' })).message).toMatch(
+    /^config.json: "defaultServer": "nowhere" is not a URL/,
+  );
 });
 
 describe('one clear line for each mistake', () => {
