@@ -24,7 +24,6 @@ export function rpcCodeOf(code: ErrorCode): number {
     case 'sign_in_denied':
     case 'sign_in_timeout':
     case 'sign_in_failed':
-    case 'sign_in_running':
     case 'token_rejected':
     case 'keychain_unavailable':
     case 'keychain_locked':

@@ -18,7 +18,6 @@ export function exitCodeOf(code: ErrorCode): ExitCode {
     case 'sign_in_denied':
     case 'sign_in_timeout':
     case 'sign_in_failed':
-    case 'sign_in_running':
     case 'not_mcp_server':
     case 'metadata_invalid':
     case 'pkce_unsupported':

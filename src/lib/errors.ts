@@ -8,7 +8,6 @@ export const errorCodes = [
   'sign_in_denied',
   'sign_in_timeout',
   'sign_in_failed',
-  'sign_in_running',
   'server_unreachable',
   'issuer_unreachable',
   'not_mcp_server',
