@@ -26,14 +26,28 @@ export async function openInBrowser(
   const { href } = secureUrl(url, 'the authorization URL', policy);
   const given = command ? browserCommand(command, href) : undefined;
   if (given === 'none') return false;
-  for (const argv of given ? [given] : systemOpeners(machine, href)) {
+  const starts = given
+    ? [() => start(given)]
+    : systemOpeners(machine, href).map((argv) => () => startOpener(argv, machine));
+  for (const begin of starts) {
     try {
-      return await survives(await start(argv));
+      return await survives(await begin());
     } catch {
       // It is not there; the next one may be.
     }
   }
   return false;
+}
+
+/**
+ * `open` starts the program that it is named, and on macOS the system's own. Left to choose on Windows it would take
+ * PowerShell, and on Linux a script of its own: so it is asked for neither.
+ */
+async function startOpener(argv: readonly string[], { platform }: Desktop): Promise<ChildProcess> {
+  const [name = '', href = '', ...more] = argv;
+  if (more.length > 0) return start(argv);
+  const { default: open } = await import('open');
+  return open(href, platform === 'darwin' ? {} : { app: { name } });
 }
 
 /**
