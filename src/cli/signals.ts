@@ -17,8 +17,11 @@ export interface Signals {
   readonly aborted: AbortSignal;
   /** The exit code of the signal that came; `undefined` as long as none did. */
   exitCode(): number | undefined;
-  /** Takes the signals over (`serve` drains first). The second signal still ends the process at once. */
-  takeOver(handler: (signal: EndSignal) => void): void;
+  /**
+   * Takes the signals over (`serve` drains first). The second signal still ends the process at once, unless it is one
+   * of `lasting`: those are no end, however many come.
+   */
+  takeOver(handler: (signal: EndSignal) => void, lasting?: readonly EndSignal[]): void;
   /** Gives them back: from now on the rules above hold. */
   giveBack(): void;
   /** Ctrl-C, from a terminal that is read key by key and so sends no signal. */
@@ -29,16 +32,13 @@ export function listenForSignals(target: Pick<NodeJS.Process, 'on' | 'exit'>): S
   const controller = new AbortController();
   let received: EndSignal | undefined;
   let handler: ((signal: EndSignal) => void) | undefined;
+  let lasts: readonly EndSignal[] = [];
 
   const onSignal = (signal: EndSignal) => {
+    if (handler && lasts.includes(signal)) return handler(signal);
     if (received) target.exit(codes[signal]);
-    if (handler) {
-      // A server re-reads its configuration at SIGHUP and lives on; the others are its last.
-      if (signal !== 'SIGHUP') received = signal;
-      handler(signal);
-      return;
-    }
     received = signal;
+    if (handler) return handler(signal);
     controller.abort(new AppError('cancelled', 'cancelled'));
     setTimeout(() => target.exit(codes[signal]), patienceMs).unref();
   };
@@ -47,11 +47,13 @@ export function listenForSignals(target: Pick<NodeJS.Process, 'on' | 'exit'>): S
   return {
     aborted: controller.signal,
     exitCode: () => received && codes[received],
-    takeOver: (given) => {
+    takeOver(given, lasting = []) {
       handler = given;
+      lasts = lasting;
     },
     giveBack: () => {
       handler = undefined;
+      lasts = [];
     },
     interrupt: () => onSignal('SIGINT'),
   };

@@ -26,11 +26,18 @@ describe.skipIf(!hasRedis)('four replicas, one Redis, a balancer without stickin
     expectHonest(figures);
   }, 180_000);
 
-  test('HTTP+SSE: one of two is drained, then the other: no call fails', async () => {
-    const figures = await runFleet({
-      ...small,
-      ...{ replicas: 2, rounds: 4, transport: 'sse', how: 'drain', killRedis: false },
-    });
-    expect(figures).toMatchObject({ ...sound, ok: 400, errors: 0, kills: 4 });
-  }, 180_000);
+  test.each([
+    ['HTTP+SSE', 'sse'],
+    ['Streamable HTTP', 'http'],
+  ] as const)(
+    '%s: one of two is drained, then the other: no call fails',
+    async (_name, transport) => {
+      const figures = await runFleet({
+        ...small,
+        ...{ replicas: 2, rounds: 4, transport, how: 'drain', killRedis: false },
+      });
+      expect(figures).toMatchObject({ ...sound, ok: 400, errors: 0, kills: 4 });
+    },
+    180_000,
+  );
 });

@@ -81,6 +81,7 @@ async function live(
  */
 function endOf(context: Context, server: WhoamiServer, reload: () => Promise<void>, log: Log) {
   const begun = new AbortController();
+  const lasting = context.stdin.isTTY ? [] : (['SIGHUP'] as const);
   const done = new Promise<ExitCode>((resolve, reject) => {
     context.signals.takeOver((signal) => {
       if (signal === 'SIGHUP' && !context.stdin.isTTY) {
@@ -91,7 +92,7 @@ function endOf(context: Context, server: WhoamiServer, reload: () => Promise<voi
       if (signal === 'SIGHUP') return resolve(129);
       log.info(`${signal}: finishing the calls in flight`);
       server.drain({ delay: signal === 'SIGTERM' }).then(() => resolve(0), reject);
-    });
+    }, lasting);
   });
   return { begun: begun.signal, done };
 }

@@ -11,6 +11,8 @@ const ageLimit = 12 * 60 * 60_000;
 const afterExpiry = 60_000;
 const endBatch = 100;
 const endPause = 25;
+/** Whoever is left then is ended without a pause, and without a word to other replicas. */
+const endLimit = 10_000;
 
 /** What the log says of an end. */
 const endTexts: Readonly<Record<SessionEnd, string>> = {
@@ -160,16 +162,25 @@ export function createMemorySessions(options: MemorySessionsOptions): MemorySess
       }
     },
     async endAll() {
+      let isLate = false;
+      let timer: NodeJS.Timeout | undefined;
+      const late = new Promise<void>((resolve) => {
+        timer = setTimeout(() => {
+          isLate = true;
+          resolve();
+        }, endLimit);
+      });
       const all = [...byId.values()];
       for (let at = 0; at < all.length; at += endBatch) {
-        if (at > 0) await new Promise((resolve) => setTimeout(resolve, endPause * (0.5 + Math.random())));
         const batch = all.slice(at, at + endBatch);
-        await options.leaving?.(batch);
+        if (at > 0 && !isLate) await Promise.race([pause(), late]);
+        if (!isLate) await Promise.race([options.leaving?.(batch), late]);
         for (const { stream } of batch) {
           remove(stream.id, 'drain');
           stream.end();
         }
       }
+      clearTimeout(timer);
     },
     size: () => byId.size,
     oldestMs() {
@@ -178,4 +189,8 @@ export function createMemorySessions(options: MemorySessionsOptions): MemorySess
     },
     shared: () => undefined,
   };
+}
+
+function pause(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, endPause * (0.5 + Math.random())));
 }

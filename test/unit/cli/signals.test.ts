@@ -37,13 +37,14 @@ describe.each([
   });
 });
 
-test('a command that took them over ends by itself; SIGHUP is not its last', () => {
+test('a command that took them over ends by itself; what it outlives ends it at no time', () => {
   const { target, exits, signals } = createProcess();
   const seen: string[] = [];
-  signals.takeOver((signal) => seen.push(signal));
-  for (const signal of ['SIGHUP', 'SIGHUP', 'SIGTERM']) target.emit(signal);
+  signals.takeOver((signal) => seen.push(signal), ['SIGHUP']);
+  const all = ['SIGHUP', 'SIGHUP', 'SIGTERM', 'SIGHUP'];
+  for (const signal of all) target.emit(signal);
   vi.advanceTimersByTime(60_000);
-  expect([seen, exits, signals.aborted.aborted]).toEqual([['SIGHUP', 'SIGHUP', 'SIGTERM'], [], false]);
+  expect([seen, exits, signals.aborted.aborted]).toEqual([all, [], false]);
   target.emit('SIGINT');
   expect(exits).toEqual([130]);
 });

@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { silentLog } from '../../../src/lib/log.ts';
 import type { RpcAnswer } from '../../../src/server/mcp/messages.ts';
 import { createMemorySessions, type MemorySessions } from '../../../src/server/sessions/memory.ts';
@@ -74,7 +74,7 @@ describe('the life of a session', () => {
     expect(find('pinged')).toBeUndefined();
   });
 
-  test('after 12 hours it ends, used or not', () => {
+  test(threat('R18', 'after 12 hours it ends, used or not'), () => {
     const one = stream('one');
     sessions.open(one, 'u', undefined);
     for (let i = 0; i < 12 * 6; i++) {
@@ -86,7 +86,7 @@ describe('the life of a session', () => {
     expect(one.said.at(-1)).toBe('[end]');
   });
 
-  test('60 s after the latest expiry seen it ends; an older token does not shorten it', () => {
+  test(threat('R18', '60 s after the latest expiry seen it ends; an older token does not shorten it'), () => {
     const one = stream('one');
     const seconds = now / 1000;
     sessions.open(one, 'u', seconds + 100);
@@ -109,18 +109,21 @@ describe('the life of a session', () => {
     expect(one.said.at(-1)).toBe('[end]');
   });
 
-  test('more than 1 MB that the client has not taken cuts the stream, at an answer or at a ping', () => {
-    const [a, b, c] = [stream('a'), stream('b'), stream('c')];
-    for (const one of [a, b, c]) sessions.open(one, 'u', undefined);
-    a.backlog = b.backlog = 1024 * 1024 + 1;
-    c.backlog = 1024 * 1024;
-    post('a', undefined, true, [{ jsonrpc: '2.0', id: 1, result: {} }]);
-    expect(a.said.at(-1)).toBe('[cut]');
-    sessions.tend();
-    expect(b.said).toEqual(['[cut]']);
-    expect(c.said).toEqual(['ping']);
-    expect(sessions.size()).toBe(1);
-  });
+  test(
+    threat('R17', 'more than 1 MB that the client has not taken cuts the stream, at an answer or at a ping'),
+    () => {
+      const [a, b, c] = [stream('a'), stream('b'), stream('c')];
+      for (const one of [a, b, c]) sessions.open(one, 'u', undefined);
+      a.backlog = b.backlog = 1024 * 1024 + 1;
+      c.backlog = 1024 * 1024;
+      post('a', undefined, true, [{ jsonrpc: '2.0', id: 1, result: {} }]);
+      expect(a.said.at(-1)).toBe('[cut]');
+      sessions.tend();
+      expect(b.said).toEqual(['[cut]']);
+      expect(c.said).toEqual(['ping']);
+      expect(sessions.size()).toBe(1);
+    },
+  );
 
   test('a stream that has gone without a word is forgotten', () => {
     const one = stream('one');
@@ -170,4 +173,52 @@ test('all can be ended, each with its last word', async () => {
   await sessions.endAll();
   expect(all.every((one) => one.said.at(-1) === '[end]')).toBe(true);
   expect(sessions.size()).toBe(0);
+});
+
+test('the end comes in time, also where other replicas cannot be told', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout'] });
+  try {
+    sessions = createMemorySessions({
+      maxSessions: () => 1_000,
+      sharePerUser: true,
+      leaving: () => new Promise(() => {}),
+      log: silentLog,
+      now: () => now,
+    });
+    const all = Array.from({ length: 450 }, (_, i) => stream(`s${i}`));
+    for (const [i, one] of all.entries()) sessions.open(one, `u${i}`, undefined);
+    const ended = sessions.endAll();
+    await vi.advanceTimersByTimeAsync(9_999);
+    expect(sessions.size()).toBe(450);
+    await vi.advanceTimersByTimeAsync(1);
+    await ended;
+    expect(all.every((one) => one.said.at(-1) === '[end]')).toBe(true);
+  } finally {
+    vi.useRealTimers();
+  }
+});
+
+test('each end is told once, with its reason and the time it was open', async () => {
+  const told: string[] = [];
+  sessions = createMemorySessions({
+    maxSessions: () => 1_000,
+    sharePerUser: true,
+    observe: (event) => {
+      if (event.name === 'session_closed') told.push(`${event.reason} ${event.milliseconds}`);
+    },
+    log: silentLog,
+    now: () => now,
+  });
+  for (const id of ['a', 'b', 'c', 'd']) sessions.open(stream(id), 'u', id === 'c' ? now / 1000 : undefined);
+  now += 60_000;
+  expect(sessions.oldestMs()).toBe(60_000);
+  sessions.closed('a');
+  sessions.closed('a');
+  sessions.tend();
+  now += 29 * minute;
+  post('d', undefined, true);
+  sessions.tend();
+  await sessions.endAll();
+  expect(told).toEqual(['client 60000', 'token_expired 60000', 'idle 1800000', 'drain 1800000']);
+  expect(sessions.oldestMs()).toBe(0);
 });
