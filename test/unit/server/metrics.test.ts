@@ -122,7 +122,7 @@ describe('each refusal is counted and says why', () => {
     ['path', () => world.send('GET', '/made-up')],
     ['method', () => world.send('PUT', '/mcp', bearer())],
     ['malformed', () => world.rpc(token, '{')],
-  ])(threat('R13', '%s'), async (reason, happens) => {
+  ])(threat(['R13', 'R15', 'R16'], 'a refusal for the reason %s is counted'), async (reason, happens) => {
     expect(await grown(`mcp_whoami_rejected_total{reason="${reason}"}`, happens)).toBe(1);
   });
 
