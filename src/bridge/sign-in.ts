@@ -3,6 +3,7 @@ import type { SignIn, SignInAttempt } from '../lib/access.ts';
 import { AppError, asAppError } from '../lib/errors.ts';
 import { isObject, type JsonObject } from '../lib/json.ts';
 import type { Log } from '../lib/log.ts';
+import { display } from '../lib/text.ts';
 import { createDeferred, type Deferred, pause } from './deferred.ts';
 import { failureLine, toolTextLine } from './errors.ts';
 import { notificationLine } from './message.ts';
@@ -13,6 +14,8 @@ import type { Timing } from './timing.ts';
 const clientMs = 360_000;
 /** So long a sign-in for more scopes that did not help is not asked for once more. Milliseconds. */
 const rememberMs = 600_000;
+/** As many sign-ins are begun in that time: a provider that sends browsers back at once needs nobody's consent. */
+const mostBegun = 5;
 /** A client that gave a progress token hears of its waiting call so often. Milliseconds. */
 const progressMs = 5_000;
 
@@ -66,6 +69,21 @@ export function createSignInDesk(options: SignInDeskOptions): SignInDesk {
   let visit: Promise<Visit> | undefined;
   /** For which scopes a sign-in has succeeded, and when: what they did not suffice for is not asked for again. */
   const widened = new Map<string, number>();
+  /** When the latest were begun. */
+  let begunAt: readonly number[] = [];
+
+  /** When a sign-in for the last of these scopes has succeeded; `undefined` where one was not asked for lately. */
+  function widenedFor(scope: string): number | undefined {
+    const times = scope.split(' ').map((word) => widened.get(word) ?? Number.NEGATIVE_INFINITY);
+    return times.every((at) => now() - at < rememberMs) ? Math.max(...times) : undefined;
+  }
+
+  function mayBegin(): boolean {
+    begunAt = begunAt.filter((at) => now() - at < rememberMs);
+    if (begunAt.length >= mostBegun) return false;
+    begunAt = [...begunAt, now()];
+    return true;
+  }
 
   async function begin(desk: SignIn, scope: string | undefined): Promise<Visit> {
     const attempt = await desk.start(scope);
@@ -86,7 +104,7 @@ export function createSignInDesk(options: SignInDeskOptions): SignInDesk {
 
   function end({ scope }: Visit, error: AppError | undefined): void {
     visit = undefined;
-    if (!error && scope !== undefined) widened.set(scope, now());
+    if (!error) for (const word of scope?.split(' ') ?? []) widened.set(word, now());
     if (error) log.warn(`the sign-in to ${server.host} did not succeed`, { reason: error });
     else {
       log.info(`signed in to ${server.host}`);
@@ -111,7 +129,7 @@ export function createSignInDesk(options: SignInDeskOptions): SignInDesk {
     });
     const { scope } = begun;
     const message = scope
-      ? `${server.host} asks for more rights (${scope}). Sign in once more to go on.`
+      ? `${server.host} asks for more rights (${display(scope, 200)}). Sign in once more to go on.`
       : `Sign in to ${server.host} to go on.`;
     const question = { mode: 'url', elicitationId, url, message };
     void options.ask('elicitation/create', question, over.signal).then((answer) => {
@@ -129,11 +147,12 @@ export function createSignInDesk(options: SignInDeskOptions): SignInDesk {
   async function attend(call: InFlight, cause: AppError): Promise<string | undefined> {
     if (!signIn) return failureLine(call.id, call.method, withHint(cause, hint));
     const { scope } = cause;
-    const widenedAt = scope === undefined ? undefined : widened.get(scope);
-    if (widenedAt !== undefined && now() - widenedAt < rememberMs) {
+    const widenedAt = scope === undefined ? undefined : widenedFor(scope);
+    if (widenedAt !== undefined) {
       // What was sent before that sign-in may do now.
       return call.sentAt < widenedAt ? undefined : failureLine(call.id, call.method, inVain(hint, cause));
     }
+    if (!visit && !mayBegin()) return failureLine(call.id, call.method, tooOften(server, hint));
     const stopProgress = keepInformed(call);
     try {
       visit ??= begin(signIn, scope).then((begun) => {
@@ -205,10 +224,16 @@ function inVain(hint: string, { message, scope }: AppError): AppError {
   });
 }
 
+function tooOften({ host }: URL, hint: string): AppError {
+  return new AppError('sign_in_failed', `${host} has asked for a sign-in again and again`, {
+    hint: `no more windows are opened for it for a while; where that is right, ${hint}`,
+  });
+}
+
 function whatToDo(server: URL, { attempt, scope, shown }: Visit, hint: string): string {
   const { url } = attempt;
   const why = scope
-    ? `${server.host} asks for more rights (${scope})`
+    ? `${server.host} asks for more rights (${display(scope, 200)})`
     : `You are not signed in to ${server.host}`;
   const then = 'Then repeat the call.';
   if (url === undefined || shown === 'elsewhere') {

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { type AccessTokens, BoundToken } from '../../lib/access.ts';
 import { tokenChallenge } from '../../lib/challenge.ts';
 import { clockHint } from '../../lib/clock.ts';
-import { commandLine } from '../../lib/command-line.ts';
+import { commandLine, shellWord } from '../../lib/command-line.ts';
 import { AppError, asAppError } from '../../lib/errors.ts';
 import { type HttpClient, type RequestOptions, readAll } from '../../lib/http.ts';
 import type { Secret } from '../../lib/secret.ts';
@@ -33,6 +33,8 @@ export interface Exchange {
 }
 
 const maxRedirects = 5;
+/** More than that nobody types. Characters. */
+const longestTyped = 500;
 /** As much of an error's body as is worth reading. Bytes and milliseconds. */
 const errorBody = { maxBytes: 64 * 1024, ms: 5_000 };
 
@@ -162,7 +164,7 @@ function forbidden(
     // Our own token, given back as a scope, would be shown.
     const echoed = token !== undefined && challenge.scope?.includes(token.reveal());
     const scope = echoed ? undefined : challenge.scope;
-    const message = `${host} wants more scopes for this${scope ? `: ${scope}` : ''}`;
+    const message = `${host} wants more scopes for this${scope ? `: ${display(scope, 200)}` : ''}`;
     const error = new AppError('insufficient_scope', message, { scope });
     return { reason: 'forbidden', error, status: 403, body };
   }
@@ -186,7 +188,8 @@ function forbidden(
 function wantsMore(remote: RemoteSettings, failure: Failure, granted: readonly string[]): Failure {
   const { message, scope } = failure.error;
   const scopes = [...new Set([...granted, ...(scope?.split(' ') ?? [])])].join(' ');
-  const hint = `${commandLine('login', remote)}${scope ? ` --scope "${display(scopes, 500)}"` : ''}`;
+  const word = scope && scopes.length <= longestTyped ? shellWord(scopes) : undefined;
+  const hint = `${commandLine('login', remote)}${word ? ` --scope ${word}` : ''}`;
   return { ...failure, error: new AppError('insufficient_scope', message, { hint, scope }) };
 }
 

@@ -1,4 +1,5 @@
 import { clockHint } from '../../lib/clock.ts';
+import { shellWord } from '../../lib/command-line.ts';
 import { AppError } from '../../lib/errors.ts';
 import { readFileIfThere } from '../../lib/files.ts';
 import { type JsonObject, parseJsonObject, stringMember, stringsMember } from '../../lib/json.ts';
@@ -129,10 +130,11 @@ function readMetadata(
   const object = parseJsonObject(document, from);
   const issuer = stringMember(object, 'issuer');
   if (issuer === undefined || withoutSlash(issuer) !== withoutSlash(configured)) {
+    const word = shellWord(issuer ?? '');
     throw new AppError(
       'metadata_invalid',
       `${from} is the metadata of ${issuer ? display(issuer, 200) : 'no issuer at all'}, not of ${configured}`,
-      { hint: issuer ? `if that is right: --issuer ${display(issuer, 200)}` : 'check --issuer' },
+      { hint: word ? `if that is right: --issuer ${word}` : 'check --issuer' },
     );
   }
   if (issuer !== configured) log.warn('the issuer is written with another slash at its end', { issuer });

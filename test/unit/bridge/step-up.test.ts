@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { threat } from '../../support/threats.ts';
 import { createTokens, startClient, type TestClient, until } from './support/client.ts';
 import { createPerson } from './support/person.ts';
 import { type FakeRemote, type Json, startRemote } from './support/remote.ts';
@@ -84,6 +85,50 @@ describe.each(['http', 'sse'] as const)('403 insufficient_scope over %s', (kind)
     person.comesBack();
     expect(textOf(await answer)).toContain('wants more scopes');
     expect(person.started).toBe(2);
+  });
+
+  test(
+    threat('C19', 'a server that wants something else in each call: five windows, then none for a while'),
+    async () => {
+      let count = 0;
+      wantScope(remote, () => `scope-${++count}`);
+      const tokens = createTokens('narrow');
+      // A provider that is in league with it sends the browser back at once.
+      const person = createPerson(tokens, { brings: 'narrow too', atOnce: true });
+      client = startClient(remote.url, { tokens, signIn: person.signIn });
+      await client.initialize();
+      for (let i = 0; i < 6; i++) expect(isError(await client.call({ n: i }))).toBe(true);
+      expect(person.opened).toBe(5);
+      expect(textOf(await client.call())).toContain('asked for a sign-in again and again');
+      expect(person.opened).toBe(5);
+    },
+  );
+
+  test(
+    threat('C19', 'the same scopes in another order, or a part of them, are not asked for again'),
+    async () => {
+      const wanted = ['b a', 'a b', 'a', 'b'];
+      wantScope(remote, () => wanted.shift() ?? 'b');
+      const { person } = await start({ brings: 'narrow too', atOnce: true });
+      for (let i = 0; i < 3; i++) expect(isError(await client.call())).toBe(true);
+      expect(person.scopes).toEqual(['b a']);
+    },
+  );
+
+  test(threat('C5', 'what a server calls a scope runs nothing in a line to type'), async () => {
+    wantScope(remote, () => 'files:write $(touch${IFS}/tmp/x)');
+    client = startClient(remote.url, { tokens: createTokens('narrow') });
+    await client.initialize();
+    const text = textOf(await client.call());
+    expect(text).toContain('wants more scopes');
+    expect(text.split('mcp-whoami login')[1]).not.toContain('$(');
+  });
+
+  test(threat('C17', 'a scope is shown in short'), async () => {
+    wantScope(remote, () => `x ${'Your_account_is_locked. '.repeat(100).trim()}`);
+    client = startClient(remote.url, { tokens: createTokens('narrow') });
+    await client.initialize();
+    expect(textOf(await client.call()).length).toBeLessThan(1_000);
   });
 
   test('the line to type asks for what was granted before as well', async () => {

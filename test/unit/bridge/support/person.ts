@@ -7,7 +7,7 @@ export const url = 'https://issuer.example/authorize?state=s';
 /** A person who signs in when the test says so. */
 export function createPerson(
   tokens: ReturnType<typeof createTokens>,
-  how: { browser?: boolean; joined?: boolean; brings?: string } = {},
+  how: { browser?: boolean; joined?: boolean; brings?: string; atOnce?: boolean } = {},
 ) {
   const person = {
     started: 0,
@@ -34,6 +34,7 @@ export function createPerson(
           completed,
           async openBrowser() {
             person.opened++;
+            if (how.atOnce) person.comesBack();
             return how.browser ?? true;
           },
           leave() {
