@@ -14,7 +14,7 @@ import type { GivenToken } from './given-token.ts';
 import { expandHeaders } from './headers.ts';
 import { remoteOptions, serverOption, signInOptions, storeOptions } from './settings/client.ts';
 import { commonOptions } from './settings/common.ts';
-import { readWebUrl } from './settings/option.ts';
+import { type Option, readWebUrl } from './settings/option.ts';
 import {
   type Given,
   type Levels,
@@ -150,9 +150,23 @@ export function toRemember(client: Client, context: Context, given: Given): Json
     const { member } = option;
     const told = member ? (textsOf(option, flags, context.environment)?.texts ?? []) : [];
     const kept = told.flatMap((text) => rememberable(member, text));
-    if (member && kept.length > 0) members[member] = option.repeatable ? kept : kept.at(-1);
+    if (member && kept.length > 0) members[member] = option.repeatable ? kept : asInFile(option, kept);
   }
   return members;
+}
+
+/** Numbers and truth values as what they are: the file is for people, too, and has a schema. */
+function asInFile(option: Option<unknown>, texts: readonly string[]): unknown {
+  const text = texts.at(-1);
+  switch (option.json?.type) {
+    case 'boolean':
+      return option.read(texts, '');
+    case 'integer':
+    case 'number':
+      return Number(text);
+    default:
+      return text;
+  }
 }
 
 /** A header's own text may be a secret: only what names a variable is kept. A file is found from any folder. */
