@@ -77,7 +77,7 @@ function describeSignIn(server: URL): JsonObject {
   return {
     name: signInTool,
     title: 'Sign in',
-    description: `Signs you in to ${server.host} in the browser. Its tools are listed once you are signed in.`,
+    description: `Signs you in to ${server.host}, or tells how. Its tools are listed once you are signed in.`,
     inputSchema: { type: 'object', properties: {} },
     annotations: { title: 'Sign in', destructiveHint: false, idempotentHint: true, openWorldHint: true },
   };

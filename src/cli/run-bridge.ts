@@ -20,6 +20,9 @@ export async function runBridge(context: Context, given: Given, server?: URL): P
   const { login } = client.resolve(loginOption);
   const { log, remote } = client;
 
+  if (context.stdin.isTTY) {
+    context.say('An MCP client speaks to this command on standard input: register it there. Ctrl-C ends it.');
+  }
   // The vault is opened with the first request that needs a token, not at the start.
   const edges = openEdges(context, client, keychainWaitMs);
   const session = lateSession(edges, client, login !== 'never');

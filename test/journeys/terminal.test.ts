@@ -39,6 +39,13 @@ async function redirectFor(shown: Terminal): Promise<string> {
 }
 
 describe.skipIf(!hasTerminal)('on a pseudo-terminal', () => {
+  test('the bridge says that it waits for a client, and ends with Ctrl-C', async () => {
+    terminal = await openTerminal(['bridge', serving.sse], { env: home.env });
+    await terminal.shows(/An MCP client speaks to this command on standard input.*Ctrl-C ends it/s);
+    terminal.press('C-c');
+    expect(await terminal.ended()).toBe(130);
+  });
+
   test('over SSH: why there is no browser, the other way, the address in one piece, and a paste without Enter', async () => {
     const login = await openLogin();
     const redirected = await redirectFor(login);
