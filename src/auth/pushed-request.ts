@@ -1,8 +1,8 @@
+import type { AuthorizationRequest, Pushed } from './authorization-request.ts';
 import type { Client } from './client/client.ts';
 import type { AuthorizationServer } from './discovery/issuer-metadata.ts';
 import type { Reach } from './discovery/reach.ts';
 import { refusedBy } from './redirect/redirect.ts';
-import type { AuthorizationRequest, Pushed } from './authorization-request.ts';
 import { askIssuer } from './tokens/oauth.ts';
 
 /**
@@ -75,6 +75,8 @@ export async function freshlyPushed(
 const marginOf = ({ lifetimeMs }: Pushed) => Math.min(5_000, lifetimeMs / 4);
 /** However short-lived addresses are, there is a new one no sooner than this. Milliseconds. */
 const leastRenewalMs = 10_000;
+/** However long-lived, it is looked at again after this: a timer cannot be set as far ahead as a server may say. */
+const longestWaitMs = 60 * 60_000;
 
 export interface Renewal {
   readonly reach: Reach;
@@ -93,14 +95,16 @@ export function keepFresh({ reach, request, now, renewed, failed }: Renewal): ()
   const wait = () => {
     const { pushed } = latest;
     if (!pushed || over) return;
-    const ms = Math.max(pushed.until - marginOf(pushed) - now(), leastRenewalMs);
+    const left = pushed.until - marginOf(pushed) - now();
+    const ms = Math.min(Math.max(left, leastRenewalMs), longestWaitMs);
     timer = setTimeout(() => void renew(), ms);
     timer.unref();
   };
   const renew = async () => {
     try {
-      latest = await freshlyPushed(reach, latest, now());
-      if (!over) renewed(latest);
+      const fresh = await freshlyPushed(reach, latest, now());
+      if (!over && fresh !== latest) renewed(fresh);
+      latest = fresh;
     } catch (error) {
       if (!over) failed(error);
     }

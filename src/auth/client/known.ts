@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { asAppError } from '../../lib/errors.ts';
+import type { AuthorizationRequest } from '../authorization-request.ts';
 import type { AuthorizationServer } from '../discovery/issuer-metadata.ts';
 import { exchangeWith, type Reach } from '../discovery/reach.ts';
-import type { AuthorizationRequest } from '../authorization-request.ts';
 import { askForTokens } from '../tokens/oauth.ts';
 import type { Client } from './client.ts';
 

@@ -4,9 +4,9 @@ import { type JsonObject, stringMember } from '../../lib/json.ts';
 import type { Log } from '../../lib/log.ts';
 import { display } from '../../lib/text.ts';
 import { secureUrl } from '../../lib/url.ts';
+import type { Asked } from '../authorization-request.ts';
 import type { Reach } from '../discovery/reach.ts';
 import { refusedBy } from '../redirect/redirect.ts';
-import type { Asked } from '../authorization-request.ts';
 import type { LibraryFetch, RecordingFetch } from './fetch.ts';
 import { askForTokens, askIssuer, type Grant, type Refusal } from './oauth.ts';
 
@@ -28,6 +28,8 @@ export interface DeviceCode {
 const usualLife = 300;
 const longestLifeMs = 15 * 60_000;
 const longestUrl = 2 * 1024;
+/** So many polls may follow the one before in less than a second, whatever interval the server has set. */
+const mostQuick = 10;
 
 /**
  * Asks for a device code (RFC 8628 3.1). In: `parameters` of the request beyond the client's own.
@@ -109,24 +111,31 @@ function mended(recording: RecordingFetch): LibraryFetch {
 }
 
 /**
- * A poll that did not come through is no end of the sign-in: we ask less often from then on (RFC 8628 3.5). GitHub
- * says "pending" with status 200.
+ * A poll that did not come through is no end of the sign-in: we ask less often from then on (RFC 8628 3.5), and also
+ * where we have asked too often. GitHub says "pending" with status 200.
  */
 function patient(recording: RecordingFetch, log: Log): LibraryFetch {
   let warned = false;
+  let quick = 0;
+  let last = Number.NEGATIVE_INFINITY;
   return async (url, options) => {
     try {
+      if (performance.now() - last < 1_000) quick++;
+      last = performance.now();
       const response = await recording.fetch(url, options);
       const json = recording.heard()?.json;
+      if (json?.error === 'authorization_pending' && quick > mostQuick) return slowDown();
       return json?.error === undefined ? response : answerWith(response, 400, json);
     } catch (error) {
       if (asAppError(error).code !== 'issuer_unreachable') throw error;
       if (!warned) log.warn('the authorization server did not answer; we go on asking', { reason: error });
       warned = true;
-      return Response.json({ error: 'slow_down' }, { status: 400 });
+      return slowDown();
     }
   };
 }
+
+const slowDown = () => Response.json({ error: 'slow_down' }, { status: 400 });
 
 const answerWith = ({ headers }: Response, status: number, json: JsonObject) =>
   new Response(JSON.stringify(json), { status, headers });

@@ -1,8 +1,8 @@
 import { type JsonObject, stringMember } from '../../lib/json.ts';
 import { decodeJwt } from '../../lib/jwt-text.ts';
 import { display } from '../../lib/text.ts';
-import type { Reach } from '../discovery/reach.ts';
 import type { Asked } from '../authorization-request.ts';
+import type { Reach } from '../discovery/reach.ts';
 import { configure, type Grant, loadLibrary } from './oauth.ts';
 
 /** Who signed in, for display only: nothing is decided by it. */

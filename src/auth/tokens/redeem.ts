@@ -1,7 +1,7 @@
 import { display } from '../../lib/text.ts';
+import type { Asked, AuthorizationRequest } from '../authorization-request.ts';
 import type { Reach } from '../discovery/reach.ts';
 import { judgeRedirect, refusedBy } from '../redirect/redirect.ts';
-import type { Asked, AuthorizationRequest } from '../authorization-request.ts';
 import { type DisplayIdentity, identify } from './identity.ts';
 import { askForTokens, type Grant } from './oauth.ts';
 import { lifetimeOf, type TokenSet } from './token-set.ts';

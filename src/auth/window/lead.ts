@@ -1,11 +1,11 @@
 import type { SignInAttempt } from '../../lib/access.ts';
 import { AppError, asAppError } from '../../lib/errors.ts';
 import type { SignInSettings } from '../../lib/settings.ts';
+import type { AuthorizationRequest } from '../authorization-request.ts';
 import type { Reach } from '../discovery/reach.ts';
 import type { SignInEdges } from '../edges.ts';
 import { freshlyPushed } from '../pushed-request.ts';
 import type { Outcome } from '../redirect/loopback.ts';
-import type { AuthorizationRequest } from '../authorization-request.ts';
 import { complete, donePageOf, failedPageOf, type Waiting } from '../steps.ts';
 import type { Deadline } from './deadline.ts';
 import type { Claim } from './window.ts';

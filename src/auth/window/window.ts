@@ -3,13 +3,12 @@ import { isObject, parseJsonObject, stringMember } from '../../lib/json.ts';
 import { Secret } from '../../lib/secret.ts';
 import { entryKey } from '../../vault/key.ts';
 import type { Lock } from '../../vault/vault.ts';
+import type { AuthorizationRequest, Pushed } from '../authorization-request.ts';
 import type { AuthorizationServer } from '../discovery/issuer-metadata.ts';
 import type { Binding } from '../dpop/binding.ts';
 import { parseDpopKey, printDpopKey } from '../dpop/key.ts';
 import { createProver } from '../dpop/prover.ts';
 import type { SignInEdges } from '../edges.ts';
-import type { Pushed } from '../authorization-request.ts';
-import type { AuthorizationRequest } from '../authorization-request.ts';
 import { parseClient, printClient } from '../tokens/token-set.ts';
 import type { Whose } from '../tokens/token-store.ts';
 

@@ -5,6 +5,7 @@ import { type DeviceCode, loginWithDevice } from '../../../src/auth/device.ts';
 import { openTokenStore } from '../../../src/auth/tokens/token-store.ts';
 import { Secret } from '../../../src/lib/secret.ts';
 import type { SignInSettings } from '../../../src/lib/settings.ts';
+import { threat } from '../../support/threats.ts';
 import { reply, replyJson } from './support/issuer.ts';
 import { createWorld, type Process, refusal, until, type World } from './support/world.ts';
 
@@ -195,6 +196,13 @@ describe('polling', () => {
     const error = await refusal(signIn({ profile: 'work' }));
     expect(error.code).toBe('sign_in_timeout');
     expect(error.hint).toBe(`run mcp-whoami login ${world.resource.url.href} --profile work --device`);
+  });
+
+  it(threat('C19', 'an interval of next to nothing is not kept to for long'), async () => {
+    answerPolls(...Array<string>(10_000).fill('authorization_pending'));
+    world.issuer.behaviour.device = (honest) => ({ ...honest, interval: 0.001, expires_in: 3 });
+    expect((await refusal(signIn())).code).toBe('sign_in_timeout');
+    expect(polls().length).toBeLessThan(25);
   });
 
   it('Ctrl-C: cancelled, nothing kept', async () => {

@@ -3,6 +3,7 @@ import type { AuthorizationRequest } from '../../../src/auth/authorization-reque
 import { keepFresh } from '../../../src/auth/pushed-request.ts';
 import { createSignIn } from '../../../src/auth/sign-in.ts';
 import type { SignInAttempt } from '../../../src/lib/access.ts';
+import { threat } from '../../support/threats.ts';
 import { visit } from './support/http.ts';
 import { createWorld, type Process, refusal, until, type World } from './support/world.ts';
 
@@ -113,6 +114,25 @@ describe('an address that has run out', () => {
       vi.useRealTimers();
     }
   });
+
+  it.each([1e10, 1e20, Number.MAX_VALUE])(
+    threat('C19', 'that is said to be good for %d s is no reason to hurry'),
+    async (seconds) => {
+      vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+      try {
+        const [failed, renewed] = [vi.fn(), vi.fn()];
+        const pushed = { parameters: {}, lifetimeMs: seconds * 1000, until: seconds * 1000 };
+        const request = { pushed, server: {}, client: {} } as unknown as AuthorizationRequest;
+        const stop = keepFresh({ reach: {} as never, request, now: () => 0, renewed, failed });
+        await vi.advanceTimersByTimeAsync(60_000);
+        stop();
+        expect(renewed).not.toHaveBeenCalled();
+        expect(failed).not.toHaveBeenCalled();
+      } finally {
+        vi.useRealTimers();
+      }
+    },
+  );
 
   it('is asked for again no sooner than after 10 s, also when that fails, and never behind the end', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
