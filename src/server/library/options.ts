@@ -64,8 +64,7 @@ export function issuersOf(options: GateOptions): readonly IssuerSettings[] {
 }
 
 function issuerList({ issuer }: GateOptions): readonly IssuerOptions[] {
-  const list = typeof issuer === 'string' ? [issuer] : issuer;
-  return list.map((one) => (typeof one === 'string' ? { issuer: one } : one));
+  return [issuer ?? []].flat().map((one) => (typeof one === 'string' ? { issuer: one } : one));
 }
 
 function settle(own: IssuerOptions, common: Rules): IssuerSettings {

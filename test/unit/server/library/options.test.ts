@@ -21,7 +21,8 @@ describe('options that cannot be meant', () => {
   test.each<[string, object, string, RegExp]>([
     ['a name that is mistyped', { requiredScopes: 'a' }, 'usage', /no option "requiredScopes"/],
     ['one beside an issuer', { issuer: [{ issuer: 'https://a.example', allows: {} }] }, 'usage', /"allows"/],
-    ['no issuer', { issuer: [] }, 'usage', /names no authorization server/],
+    ['no issuer', { issuer: undefined }, 'usage', /names no authorization server/],
+    ['an empty list of them', { issuer: [] }, 'usage', /names no authorization server/],
     ['an issuer twice', { issuer: ['https://a.example', 'https://a.example'] }, 'usage', /named twice/],
     ['an issuer over plain http', { issuer: 'http://auth.example.com' }, 'insecure_url', /plain http/],
     ['no resource', { resource: [] }, 'usage', /names no URL/],
