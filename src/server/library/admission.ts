@@ -4,7 +4,7 @@ import { preflightReply, type Reply, refusal } from '../exchange.ts';
 import type { Gate } from '../gate.ts';
 import { type Asked, checkHost, checkOrigin, isReply, readingProblem } from '../guards.ts';
 import type { Principal } from '../verify/principal.ts';
-import type { SessionOwners } from './owners.ts';
+import type { EnteredSessions, SessionOwners } from './owners.ts';
 
 /** What becomes of a request: an answer of ours, or it is let in. */
 export interface Decision {
@@ -17,8 +17,7 @@ export interface LetIn {
   readonly principal: Principal;
   /** The resource that was asked for. */
   readonly resource: URL;
-  /** To be told of each session name in the answer; `undefined`: sessions are not bound. */
-  readonly give: ((name: string) => void) | undefined;
+  readonly sessions: EnteredSessions;
 }
 
 export interface AdmissionOptions {
@@ -27,8 +26,7 @@ export interface AdmissionOptions {
   readonly paths: readonly ResourcePath[];
   readonly documents: ReadonlyMap<string, (site: Site) => Reply>;
   readonly gate: Gate;
-  /** `undefined`: sessions are not bound. */
-  readonly owners: SessionOwners | undefined;
+  readonly owners: SessionOwners;
   readonly log: Log;
 }
 
@@ -53,16 +51,12 @@ export function createAdmission(options: AdmissionOptions): (asked: Asked) => Pr
     const resource = resourceAt(path, paths);
     const admission = await gate.admit(asked, site, resource);
     if (isReply(admission)) return { readableBy, outcome: admission };
-    const { user } = admission;
-    if (owners && !sessionNames(asked).every((name) => owners.mayUse(name, user))) {
+    const sessions = owners.enter(admission, sessionNames(asked));
+    if (!sessions) {
       return { readableBy, outcome: refusal(404, 'session_not_found', 'No such session: start again') };
     }
-    const outcome: LetIn = {
-      principal: admission,
-      resource: new URL(site.base + resource),
-      give: owners && ((name) => owners.give(name, user)),
-    };
-    return { readableBy, outcome };
+    const url = new URL(site.base + resource);
+    return { readableBy, outcome: { principal: admission, resource: url, sessions } };
   };
 }
 

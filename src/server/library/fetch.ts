@@ -2,9 +2,11 @@ import type { OutgoingHttpHeaders } from 'node:http';
 import type { Log } from '../../lib/log.ts';
 import { corsHeaders } from '../exchange.ts';
 import { type Asked, isReply } from '../guards.ts';
-import type { Decision, LetIn } from './admission.ts';
+import type { Decision } from './admission.ts';
 import { introduce } from './auth-info.ts';
 import { isEventStream, watchEndpoint } from './endpoint.ts';
+import type { EnteredSessions } from './owners.ts';
+import { endWithToken } from './streams.ts';
 import type { FetchHandler, Gate } from './types.ts';
 
 export interface FetchOptions {
@@ -31,7 +33,7 @@ export function createFetchGate({ decide, passToken, log }: FetchOptions): Gate[
     const inside = passToken ? request : withoutToken(request);
     const authInfo = introduce(outcome, passToken ? token : '', request, inside);
     const response = await handler(inside, { authInfo, identity: outcome.principal.identity });
-    const watched = outcome.give ? watchSessions(response, outcome.give) : response;
+    const watched = watchSessions(request, response, outcome.sessions);
     return readableBy === undefined ? watched : withHeaders(watched, cors);
   }
 
@@ -58,19 +60,29 @@ function askedBy({ method, url, headers }: Request): Asked {
   };
 }
 
-/** Reads the names that an answer gives to sessions, as it goes out. */
-function watchSessions(response: Response, give: NonNullable<LetIn['give']>): Response {
+/** Looks at an answer as it goes out: it may give a session its name, or open a stream. */
+function watchSessions({ method }: Request, response: Response, sessions: EnteredSessions): Response {
   const name = response.headers.get('mcp-session-id');
-  if (name !== null) give(name);
-  if (!response.body || !isEventStream(response.headers.get('content-type'))) return response;
-  const watch = watchEndpoint(give);
+  if (name !== null) sessions.give(name);
+  const isStream = method === 'GET' && isEventStream(response.headers.get('content-type'));
+  if (!isStream || !response.body) return response;
+  const watch = watchEndpoint(sessions.give);
+  let gone = () => {};
   const watcher = new TransformStream<Uint8Array, Uint8Array>({
+    start(controller) {
+      gone = endWithToken(sessions, () => controller.terminate());
+    },
     transform(chunk, controller) {
       watch(chunk);
       controller.enqueue(chunk);
     },
   });
-  return new Response(response.body.pipeThrough(watcher), response);
+  const { readable, writable } = watcher;
+  void response.body
+    .pipeTo(writable)
+    .catch(() => {})
+    .finally(() => gone());
+  return new Response(readable, response);
 }
 
 function withoutToken(request: Request): Request {

@@ -8,7 +8,7 @@ import { createFetchGate } from './fetch.ts';
 import { logTo } from './log.ts';
 import { createNodeGate } from './node.ts';
 import { assertKnown, issuersOf, protectedBy } from './options.ts';
-import { createSessionOwners } from './owners.ts';
+import { createSessionOwners, noOwners } from './owners.ts';
 import type { Gate, GateOptions } from './types.ts';
 
 export { identityOf } from './identity.ts';
@@ -46,7 +46,7 @@ export function createGate(options: GateOptions): Gate {
       name: options.name ?? 'MCP server',
     }),
     gate: createBearerGate({ verification, log, now }),
-    owners: (options.bindSessions ?? true) ? createSessionOwners() : undefined,
+    owners: (options.bindSessions ?? true) ? createSessionOwners() : noOwners,
     log,
   });
   const passToken = options.passToken ?? false;

@@ -3,9 +3,11 @@ import onHeaders from 'on-headers';
 import type { Log } from '../../lib/log.ts';
 import { corsHeaders, send } from '../exchange.ts';
 import { type Asked, askedBy, isReply } from '../guards.ts';
-import type { Decision, LetIn } from './admission.ts';
+import type { Decision } from './admission.ts';
 import { introduce } from './auth-info.ts';
 import { isEventStream, watchEndpoint } from './endpoint.ts';
+import type { EnteredSessions } from './owners.ts';
+import { endWithToken } from './streams.ts';
 import type { AuthInfo, Gate } from './types.ts';
 
 export interface NodeOptions {
@@ -26,7 +28,7 @@ export function createNodeGate({ decide, passToken, log }: NodeOptions): Pick<Ga
       return undefined;
     }
     for (const [name, value] of Object.entries(corsHeaders({ readableBy }))) res.setHeader(name, value ?? '');
-    if (outcome.give) watchSessions(res, outcome.give);
+    watchSessions(req, res, outcome.sessions);
     return introduce(outcome, passToken ? tokenOf(req) : takeToken(req), req);
   }
 
@@ -53,18 +55,23 @@ export function createNodeGate({ decide, passToken, log }: NodeOptions): Pick<Ga
   };
 }
 
-/** Reads the names that an answer gives to sessions, as it goes out. */
-function watchSessions(res: ServerResponse, give: NonNullable<LetIn['give']>): void {
+/** Looks at an answer as it goes out: it may give a session its name, or open a stream. */
+function watchSessions({ method }: IncomingMessage, res: ServerResponse, sessions: EnteredSessions): void {
   onHeaders(res, () => {
     const name = res.getHeader('mcp-session-id');
-    if (typeof name === 'string') give(name);
-    if (!isEventStream(res.getHeader('content-type'))) return;
-    const watch = watchEndpoint(give);
+    if (typeof name === 'string') sessions.give(name);
+    if (method !== 'GET' || !isEventStream(res.getHeader('content-type'))) return;
+    const watch = watchEndpoint(sessions.give);
     const write = res.write.bind(res) as (chunk: string | Uint8Array, ...rest: never[]) => boolean;
     res.write = (chunk: string | Uint8Array, ...rest: never[]) => {
       watch(chunk);
       return write(chunk, ...rest);
     };
+    // Cut, as a network may do it: whoever goes on writing is used to that, but not to the end of the answer.
+    res.once(
+      'close',
+      endWithToken(sessions, () => res.destroy()),
+    );
   });
 }
 

@@ -1,4 +1,5 @@
-import { afterEach, describe, expect, test } from 'vitest';
+import { get, type IncomingMessage } from 'node:http';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { threat } from '../../../support/threats.ts';
 import { until } from '../../../support/until.ts';
 import { openStream } from '../support/raw.ts';
@@ -34,6 +35,18 @@ const headersFor = (token: string, session?: string) => ({
   accept: 'application/json, text/event-stream',
   ...(session === undefined ? {} : { 'mcp-session-id': session }),
 });
+
+/** `fetch` has time limits of its own for a stream. */
+function openGet({ port }: Protected, headers: Record<string, string>): Promise<IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    const request = get({ host: '127.0.0.1', port, path: '/mcp', headers }, (stream) => {
+      ends.push(() => stream.destroy());
+      stream.on('error', () => {}).resume();
+      resolve(stream);
+    });
+    request.on('error', reject);
+  });
+}
 
 describe.each([
   ['node:http', streamableGreeter],
@@ -99,6 +112,49 @@ describe.each([
     expect(it.handed[0]).toContain('mcp-session-id');
     expect(it.handed[0]).not.toContain(alice);
     expect(it.handed[0]).not.toContain('authorization');
+  });
+});
+
+describe('a stream whose token has run out', () => {
+  /** The clock goes by itself, and goes on by as many minutes as told. */
+  const pass = (minutes: number) => vi.advanceTimersByTime(minutes * 60_000);
+  const startClock = () => {
+    vi.useFakeTimers({ toFake: ['Date', 'setTimeout', 'clearTimeout'], shouldAdvanceTime: true });
+    ends.push(() => vi.useRealTimers());
+  };
+
+  test.each([
+    ['node:http', streamableGreeter],
+    ['fetch', fetchGreeter],
+  ])('is ended a minute later, and not while the session has a newer one; %s', async (_form, behind) => {
+    startClock();
+    const it = await open(behind);
+    const opened = await it.send('POST', '/mcp', headersFor(await it.token()), initialize);
+    const session = opened.headers['mcp-session-id'] ?? '';
+    const stream = await openGet(it, headersFor(await it.token(), session));
+    expect(stream.statusCode).toBe(200);
+    pass(30);
+    expect((await it.send('POST', '/mcp', headersFor(await it.token(), session), greet)).status).toBe(200);
+    pass(35);
+    // The first token has run out; the second one is good for as long again.
+    expect((await it.send('POST', '/mcp', headersFor(await it.token('bob')), initialize)).status).toBe(200);
+    expect(stream.destroyed).toBe(false);
+    pass(30);
+    await until('the end of the stream', 5_000, () => stream.destroyed);
+  });
+
+  test('HTTP+SSE', async () => {
+    startClock();
+    const it = await open(sseGreeter);
+    const stream = await openStream(it.port, { authorization: `Bearer ${await it.token()}` });
+    ends.push(() => stream.close());
+    pass(59);
+    expect((await it.send('POST', stream.endpoint, headersFor(await it.token()), greet)).status).toBe(202);
+    pass(3);
+    await it.send('GET', '/.well-known/oauth-protected-resource/mcp');
+    expect(stream.closed()).toBe(false);
+    pass(59);
+    await until('the end of the stream', 5_000, () => stream.closed());
   });
 });
 
