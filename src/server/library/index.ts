@@ -1,5 +1,6 @@
 import { createHttpClient } from '../../lib/http.ts';
 import { userAgent } from '../../lib/version.ts';
+import { createCallerOf, readProxies } from '../caller.ts';
 import { documentRoutes } from '../documents.ts';
 import { createGate as createBearerGate } from '../gate.ts';
 import { openVerification } from '../verify/verification.ts';
@@ -24,6 +25,7 @@ export function createGate(options: GateOptions): Gate {
   assertKnown(options);
   const issuers = issuersOf(options);
   const { address, paths } = protectedBy(options);
+  const proxies = readProxies(options.trustProxy ?? [], 'trustProxy');
   const log = logTo(options.log);
   const now = () => Date.now();
   const http = createHttpClient({ userAgent, authorities: [options.ca ?? []].flat() });
@@ -52,7 +54,7 @@ export function createGate(options: GateOptions): Gate {
   const passToken = options.passToken ?? false;
 
   return {
-    ...createNodeGate({ decide, passToken, log }),
+    ...createNodeGate({ decide, passToken, log, callerOf: createCallerOf(() => proxies) }),
     fetch: createFetchGate({ decide, passToken, log }),
     ready: verification.ready,
     isReady: verification.isReady,

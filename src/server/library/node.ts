@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import onHeaders from 'on-headers';
 import type { Log } from '../../lib/log.ts';
+import type { CallerOf } from '../caller.ts';
 import { corsHeaders, send } from '../exchange.ts';
 import { type Asked, askedBy, isReply } from '../guards.ts';
 import type { Decision } from './admission.ts';
@@ -13,16 +14,22 @@ import type { AuthInfo, Gate } from './types.ts';
 export interface NodeOptions {
   readonly decide: (asked: Asked) => Promise<Decision>;
   readonly passToken: boolean;
+  readonly callerOf: CallerOf;
   readonly log: Log;
 }
 
 /** The gate in front of handlers of `node:http`, and as a middleware. */
-export function createNodeGate({ decide, passToken, log }: NodeOptions): Pick<Gate, 'middleware' | 'node'> {
+export function createNodeGate({
+  decide,
+  passToken,
+  callerOf,
+  log,
+}: NodeOptions): Pick<Gate, 'middleware' | 'node'> {
   /** Out: who is calling; `undefined` when the request has been answered. */
   async function enter(req: IncomingMessage, res: ServerResponse): Promise<AuthInfo | undefined> {
     // A router that is mounted on a path cuts it off `url`.
     const { originalUrl } = req as { originalUrl?: string };
-    const { readableBy, outcome } = await decide(askedBy(req, originalUrl));
+    const { readableBy, outcome } = await decide({ ...askedBy(req, originalUrl), from: () => callerOf(req) });
     if (isReply(outcome)) {
       send({ req, res, readableBy }, outcome);
       return undefined;

@@ -25,6 +25,7 @@ const optionNames: readonly string[] = [
   'stale',
   'allowOrigin',
   'allowHost',
+  'trustProxy',
   'bindSessions',
   'passToken',
   'ca',

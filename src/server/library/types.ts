@@ -53,6 +53,11 @@ export interface GateOptions extends Rules {
   readonly allowOrigin?: readonly string[] | undefined;
   /** Values of the Host header that are let in beside the resource's own: what a proxy in front may send. */
   readonly allowHost?: readonly string[] | undefined;
+  /**
+   * Proxies whose `X-Forwarded-For` is believed, by address, subnet or `loopback`: it names the caller, whose bad
+   * tokens are counted. For Node's requests; nobody knows the address behind a fetch request.
+   */
+  readonly trustProxy?: readonly string[] | undefined;
   /** Sessions belong to who opened them, and are nobody else's. Default: true. See `docs/library.md`. */
   readonly bindSessions?: boolean | undefined;
   /**

@@ -32,6 +32,7 @@ describe('options that cannot be meant', () => {
     ['an unknown way', { verify: 'guess' }, 'usage', /"verify" is one of/],
     ['an audience by userinfo', { verify: 'userinfo', audience: 'x' }, 'usage', /checks no audience/],
     ['introspection without a client', { verify: 'introspection' }, 'usage', /needs a client/],
+    ['a proxy by its name', { trustProxy: ['proxy.example'] }, 'usage', /neither an address nor a subnet/],
     ['half a client', { introspection: { clientId: 'x' } }, 'usage', /clientSecret/],
     [
       'a client that is of two issuers',
@@ -131,6 +132,18 @@ describe('what they do', () => {
       iss: it.provider.issuer,
       email: 'alice@example.com',
     });
+  });
+
+  test('bad tokens are counted by caller, behind proxies that are named', async () => {
+    const it = await open({ gate: () => ({ trustProxy: ['loopback'] }) });
+    const from = (address: string) =>
+      it.send('GET', '/mcp', { authorization: 'Bearer a"b', 'x-forwarded-for': `9.9.9.9, ${address}` });
+    const seen: number[] = [];
+    for (let i = 0; i < 160 && !seen.includes(429); i++) seen.push((await from('203.0.113.1')).status);
+    expect(seen.length).toBeGreaterThan(100);
+    expect(seen.at(-1)).toBe(429);
+    expect((await from('203.0.113.2')).status).toBe(401);
+    expect(it.log.at(-1)?.fields.from).toBe('203.0.113.2');
   });
 
   test('introspection, with a client of ours', async () => {
