@@ -6,10 +6,11 @@ import type { Client } from './client/client.ts';
 import { createReach, type Reach } from './discovery/reach.ts';
 import type { SignInEdges } from './edges.ts';
 import { recordingFetch } from './tokens/fetch.ts';
-import { appErrorIn, configure, isUnknownClient, loadLibrary, without } from './tokens/oauth.ts';
+import { appErrorIn, configure, isUnknownClient, loadLibrary } from './tokens/oauth.ts';
 import { rememberedServer } from './tokens/refresh.ts';
 import type { TokenSet } from './tokens/token-set.ts';
 import { openTokenStore, type TokenStore, type Whose } from './tokens/token-store.ts';
+import { basicCredentialsOf, without } from './tokens/without.ts';
 
 export interface LoggedOut {
   /** False: nobody was signed in, nothing was done. */
@@ -88,7 +89,7 @@ async function revokeOne(
     if (others.length > 0 && heard && isUnknownClient({ status: heard.status, error })) {
       return revokeOne(reach, set, token, others);
     }
-    const secrets = [token.reveal(), client.secret?.reveal() ?? ''];
+    const secrets = [token.reveal(), client.secret?.reveal() ?? '', ...basicCredentialsOf(client)];
     return `it answered ${display(error !== undefined ? without(error, secrets) : `status ${heard?.status}`, 80)}`;
   }
 }

@@ -10,6 +10,7 @@ import type { AuthorizationServer } from '../discovery/issuer-metadata.ts';
 import { issuerDown, type Reach } from '../discovery/reach.ts';
 import type { Binding } from '../dpop/binding.ts';
 import { type RecordingFetch, recordingFetch } from './fetch.ts';
+import { basicCredentialsOf, without } from './without.ts';
 
 /**
  * The one place that knows the OAuth library. It is loaded at the first use: a bridge whose token is fresh
@@ -132,8 +133,9 @@ async function ask<T>(
     const code = heard.json && stringMember(heard.json, 'error');
     if (heard.status >= 400 || code !== undefined) {
       const words = heard.json && stringMember(heard.json, 'error_description');
-      const description = words && display(without(words, asking.secrets));
-      const said = code && without(code, asking.secrets);
+      const secrets = [...asking.secrets, ...basicCredentialsOf(asking.client)];
+      const description = words && display(without(words, secrets));
+      const said = code && without(code, secrets);
       return { refused: { status: heard.status, error: said, description, clock } };
     }
     if (!heard.json || stringMember(heard.json, needed) === undefined) {
@@ -217,10 +219,4 @@ function token(text: string, issuer: string): Secret {
   if (text.length <= longestToken && /^[\x21-\x7e]+$/.test(text)) return new Secret(text);
   const what = text.length > longestToken ? `longer than ${longestToken} bytes` : 'not visible ASCII';
   throw new AppError('sign_in_failed', `${display(issuer)} gave a token that is ${what}`);
-}
-
-/** `text` without the secrets that were sent, client assertions among them: a server may echo them. */
-export function without(text: string, secrets: readonly string[]): string {
-  const kept = text.replace(/eyJ[\w-]+\.[\w-]+\.[\w-]+/g, '[redacted]');
-  return secrets.reduce((rest, secret) => (secret ? rest.replaceAll(secret, '[redacted]') : rest), kept);
 }

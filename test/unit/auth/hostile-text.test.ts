@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createSession } from '../../../src/auth/session.ts';
 import { openTokenStore } from '../../../src/auth/tokens/token-store.ts';
+import { Secret } from '../../../src/lib/secret.ts';
 import { threat } from '../../support/threats.ts';
 import { visit } from './support/http.ts';
 import { reply, replyJson } from './support/issuer.ts';
@@ -124,6 +125,30 @@ describe('secrets in no text', () => {
     const { form } = world.issuer.at('token')[0]!;
     expect(text).not.toContain(form.get('code'));
     expect(text).not.toContain(form.get('code_verifier')?.slice(0, 24));
+  });
+
+  it.each<[string, (form: URLSearchParams, authorization: string) => string]>([
+    ['the form as it came', (form) => String(form)],
+    ['its values, percent-encoded', (form) => [...form.values()].map(encodeURIComponent).join(' ')],
+    ['the Authorization header', (_, authorization) => authorization],
+    ['what is in it', (_, authorization) => authorization.replace('Basic ', '')],
+    ['what that says', (_, authorization) => Buffer.from(authorization.slice(6), 'base64').toString()],
+  ])(threat('S3', 'a provider that echoes %s'), async (_name, echo) => {
+    const clientSecret = 'se+cr/et==with:odd&characters';
+    world.issuer.behaviour.authorize = (back) => ({ ...back, code: 'co+de/with==odd&characters' });
+    world.issuer.behaviour.token = (form, { headers }) =>
+      replyJson(400, { error: 'invalid_grant', error_description: echo(form, headers.authorization ?? '') });
+    const edges = world.process();
+    const settings = { clientId: 'given', clientSecret: new Secret(clientSecret) };
+    const error = await refusal(world.login(edges, {}, settings));
+    const text = [error.message, error.hint, ...edges.lines].join('\n');
+    expect(text).toContain('[redacted]');
+    for (const word of [clientSecret, 'co+de/with==odd&characters']) {
+      for (const form of [word, encodeURIComponent(word), String(new URLSearchParams({ '': word })).slice(1)])
+        expect(text).not.toContain(form);
+    }
+    for (const { headers } of world.issuer.at('token'))
+      expect(text).not.toContain(headers.authorization?.slice(6));
   });
 
   it(threat('S3', 'a provider that echoes the refresh token'), async () => {
