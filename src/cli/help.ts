@@ -28,8 +28,15 @@ const variablesOfAll: readonly (readonly [name: string, help: string])[] = [
 /** `mcp-whoami COMMAND --help`. */
 export function commandHelp(name: string, command: Command): string {
   const options = Object.values(command.options);
-  const flags = options.flatMap(({ flag, value, variables, help }) =>
-    flag ? [[`--${flag}${value ? ` ${value}` : ''}`, withVariables(help, variables)] as const] : [],
+  const flags = options.flatMap(({ flag, short, value, variables, help }) =>
+    flag
+      ? [
+          [
+            `${short ? `-${short}, ` : ''}--${flag}${value ? ` ${value}` : ''}`,
+            withVariables(help, variables),
+          ] as const,
+        ]
+      : [],
   );
   const variables = options.flatMap(({ flag, variables: names, help }) =>
     flag || !names ? [] : [[names.join(', '), help] as const],

@@ -42,7 +42,7 @@ async function dispatch(argv: readonly string[], context: Context): Promise<Exit
     context.print(version);
     return 0;
   }
-  if (first === '--help' || first === 'help') {
+  if (first === '--help' || first === '-h' || first === 'help') {
     const name = rest[0];
     return name === undefined ? showHelp(context) : showCommandHelp(context, name, await loadCommand(name));
   }

@@ -22,6 +22,12 @@ describe('what a stranger types first', () => {
     for (const name of ['MCP_WHOAMI_CONFIG_DIR', 'BROWSER']) expect(help.stdout).toContain(name);
     expect(version.stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
   });
+  test('-h is --help, with a command and without', async () => {
+    const [all, one] = await Promise.all([run(['-h']), run(['login', '-h'])]);
+    expect([all.code, one.code]).toEqual([0, 0]);
+    expect(all.stdout).toContain('Usage: mcp-whoami <command>');
+    expect(one.stdout).toContain('Usage: mcp-whoami login');
+  });
   test('each command has a help of its own, with nothing wider than 110 columns', async () => {
     const names = ['demo', 'login', 'logout', 'status', 'use', 'whoami', 'bridge', 'serve'];
     const helps = await Promise.all(names.map((name) => run([name, '--help'])));
@@ -48,7 +54,7 @@ describe('wrong usage: one line, a next step, exit 2, no stack', () => {
       '--allow-http http://example.test',
     ],
     [['login', '--store', 'memory'], 'kept in memory', '--store file'],
-    [['login', 'http://localhost:1/', 'extra'], 'unexpected argument "extra"', ''],
+    [['login', 'http://localhost:1/', 'extra'], 'unexpected argument "extra"', 'needs quotes'],
     [['bridge', '--header', 'Authorization: Bearer s3cret'], 'process list', 'MCP_WHOAMI_TOKEN'],
     [['bridge', '--timeout', '0'], '--timeout', ''],
     [['use'], 'which server?', ''],

@@ -4,7 +4,7 @@ import { oneOf, several, text, toggle } from './option.ts';
 
 /** Flags of every command. */
 export const commonOptions = {
-  help: toggle({ flag: 'help', help: 'show this help' }),
+  help: { ...toggle({ flag: 'help', help: 'show this help' }), short: 'h' },
   version: toggle({ flag: 'version', help: 'show the version' }),
   profile: {
     ...text({

@@ -9,6 +9,8 @@ export type JsonSchema = Readonly<Record<string, unknown>>;
 export interface Option<T> {
   /** The flag's name without dashes; absent for what must never be on a command line. */
   readonly flag?: string;
+  /** The letter that stands for the flag after one dash. */
+  readonly short?: string;
   /** Placeholder of the flag's value in the help; absent: a switch. */
   readonly value?: string;
   /** Environment variables, the first one set wins. An empty one counts as unset. */

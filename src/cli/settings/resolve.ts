@@ -25,7 +25,11 @@ export function readArguments(argv: readonly string[], table: OptionTable, maxPo
   const options = Object.fromEntries(
     [...byFlag].map(([flag, option]) => [
       flag,
-      { type: option.value ? ('string' as const) : ('boolean' as const), multiple: true },
+      {
+        type: option.value ? ('string' as const) : ('boolean' as const),
+        multiple: true,
+        ...(option.short ? { short: option.short } : {}),
+      },
     ]),
   );
   const { tokens } = parseArgs({
@@ -51,12 +55,17 @@ export function readArguments(argv: readonly string[], table: OptionTable, maxPo
     flags.set(token.name, [...(flags.get(token.name) ?? []), token.value ?? 'true']);
   }
   const extra = positionals[maxPositionals];
-  if (extra !== undefined) throw new AppError('usage', `unexpected argument "${display(extra, 80)}"`);
+  if (extra !== undefined) {
+    throw new AppError('usage', `unexpected argument "${display(extra, 80)}"`, {
+      hint: 'a value with spaces needs quotes; mcp-whoami --help lists what each command takes',
+    });
+  }
   return { positionals, flags };
 }
 
 function unknownFlag(given: string, known: Iterable<string>): AppError {
-  const near = nearest(given.replace(/^-+/, ''), known);
+  // A single letter is near to every short word.
+  const near = given.startsWith('--') ? nearest(given.slice(2), known) : undefined;
   return new AppError('usage', `unknown flag ${display(given, 80)}`, {
     hint: near ? `did you mean --${near}?` : 'mcp-whoami --help lists the flags of each command',
   });

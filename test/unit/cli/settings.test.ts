@@ -60,6 +60,7 @@ describe('one clear line for each mistake', () => {
     [['--port', '65536'], /--port/],
     [['--port', '-1'], /--port/],
     [['--port'], /--port needs a value: --port PORT/],
+    [['-p', '1'], /unknown flag -p/, /--help lists/],
     [['--port', ''], /--port needs a value: --port PORT/],
     [['--claims='], /--claims needs a value/],
     [['--no-auth=yes'], /--no-auth takes no value/],
@@ -67,7 +68,7 @@ describe('one clear line for each mistake', () => {
     [['--issuer', 'auth.example.com'], /--issuer.*not a URL/, /https:\/\/auth.example.com/],
     [['--issuer', 'https://u:p@auth.example.com'], /carries a user name/],
     [['--stale', '1e9'], /--stale/],
-    [['a', 'b'], /unexpected argument "b"/],
+    [['a', 'b'], /unexpected argument "b"/, /needs quotes/],
   ])('%j', (argv, message, hint) => {
     const error = thrown(() => values(serverOptions, argv));
     expect(error.code).toBe('usage');
