@@ -24,8 +24,13 @@ export function credentialsOf(headers: IncomingHttpHeaders, repeated: boolean, q
   if (value === undefined) return none;
   if (repeated || /(?:^|&)access_token=/.test(query)) return conflicting;
   if (!/^bearer(?: |$)/i.test(value)) return none;
-  const token = value.slice(7).trim();
+  const token = tokenIn(value);
   if (token.length > maxTokenLength) return { kind: 'malformed', why: 'The access token is too long' };
   if (!/^[\w\-.~+/]+=*$/.test(token)) return { kind: 'malformed', why: 'The access token is malformed' };
   return { kind: 'token', token };
+}
+
+/** The token in an Authorization header that `credentialsOf` has found one in. */
+export function tokenIn(authorization: string | null | undefined): string {
+  return authorization?.slice('bearer '.length).trim() ?? '';
 }

@@ -1,5 +1,6 @@
 import type { OutgoingHttpHeaders } from 'node:http';
 import type { Log } from '../../lib/log.ts';
+import { tokenIn } from '../bearer.ts';
 import { corsHeaders } from '../exchange.ts';
 import { type Asked, isReply } from '../guards.ts';
 import type { Decision } from './admission.ts';
@@ -25,13 +26,9 @@ export function createFetchGate({ decide, passToken, log }: FetchOptions): Gate[
       const hasBody = status !== 204 && request.method !== 'HEAD';
       return new Response(hasBody ? body : null, { status, headers: { ...textHeaders(headers), ...cors } });
     }
-    const token =
-      request.headers
-        .get('authorization')
-        ?.replace(/^bearer +/i, '')
-        .trim() ?? '';
+    const token = passToken ? tokenIn(request.headers.get('authorization')) : '';
     const inside = passToken ? request : withoutToken(request);
-    const authInfo = introduce(outcome, passToken ? token : '', request, inside);
+    const authInfo = introduce(outcome, token, request, inside);
     const response = await handler(inside, { authInfo, identity: outcome.principal.identity });
     const watched = watchSessions(request, response, outcome.sessions);
     return readableBy === undefined ? watched : withHeaders(watched, cors);
@@ -94,7 +91,9 @@ function withoutToken(request: Request): Request {
 /** The headers of a response need not be changeable. */
 function withHeaders(response: Response, more: Record<string, string>): Response {
   const changed = new Response(response.body, response);
-  for (const [name, value] of Object.entries(more)) changed.headers.set(name, value);
+  for (const [name, value] of Object.entries(more)) {
+    changed.headers[name === 'vary' ? 'append' : 'set'](name, value);
+  }
   return changed;
 }
 

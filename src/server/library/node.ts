@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import onHeaders from 'on-headers';
 import type { Log } from '../../lib/log.ts';
+import { tokenIn } from '../bearer.ts';
 import type { CallerOf } from '../caller.ts';
 import { corsHeaders, send } from '../exchange.ts';
 import { type Asked, askedBy, isReply } from '../guards.ts';
@@ -10,6 +11,8 @@ import { isEventStream, watchEndpoint } from './endpoint.ts';
 import type { EnteredSessions } from './owners.ts';
 import { endWithToken } from './streams.ts';
 import type { AuthInfo, Gate } from './types.ts';
+
+type Entered = IncomingMessage & { auth: AuthInfo };
 
 export interface NodeOptions {
   readonly decide: (asked: Asked) => Promise<Decision>;
@@ -25,8 +28,8 @@ export function createNodeGate({
   callerOf,
   log,
 }: NodeOptions): Pick<Gate, 'middleware' | 'node'> {
-  /** Out: who is calling; `undefined` when the request has been answered. */
-  async function enter(req: IncomingMessage, res: ServerResponse): Promise<AuthInfo | undefined> {
+  /** Out: the request, with who is calling; `undefined` when it has been answered. */
+  async function enter(req: IncomingMessage, res: ServerResponse): Promise<Entered | undefined> {
     // A router that is mounted on a path cuts it off `url`.
     const { originalUrl } = req as { originalUrl?: string };
     const { readableBy, outcome } = await decide({ ...askedBy(req, originalUrl), from: () => callerOf(req) });
@@ -36,22 +39,20 @@ export function createNodeGate({
     }
     for (const [name, value] of Object.entries(corsHeaders({ readableBy }))) res.setHeader(name, value ?? '');
     watchSessions(req, res, outcome.sessions);
-    return introduce(outcome, passToken ? tokenOf(req) : takeToken(req), req);
+    const token = passToken ? tokenIn(req.headers.authorization) : takeToken(req);
+    return Object.assign(req, { auth: introduce(outcome, token, req) });
   }
 
   return {
     middleware(req, res, next) {
-      enter(req, res).then((auth) => {
-        if (auth) {
-          Object.assign(req, { auth });
-          next();
-        }
+      enter(req, res).then((entered) => {
+        if (entered) next();
       }, next);
     },
     node: (handler) => (req, res) => {
       const run = async () => {
-        const auth = await enter(req, res);
-        if (auth) await handler(Object.assign(req, { auth }), res);
+        const entered = await enter(req, res);
+        if (entered) await handler(entered, res);
       };
       run().catch((error: unknown) => {
         log.error('a request failed', { path: req.url?.split('?')[0], error });
@@ -80,10 +81,6 @@ function watchSessions({ method }: IncomingMessage, res: ServerResponse, session
       endWithToken(sessions, () => res.destroy()),
     );
   });
-}
-
-function tokenOf({ headers }: IncomingMessage): string {
-  return headers.authorization?.replace(/^bearer +/i, '').trim() ?? '';
 }
 
 /** Out: nothing in the token's place. The SDK shows a tool the request's headers. */
