@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { build } from 'esbuild';
-import { chromium } from 'playwright-core';
+import { openChromium } from './open-chromium.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const folder = process.argv[2] ?? join(root, 'docs', 'images');
@@ -49,16 +49,7 @@ await build({
   logLevel: 'error',
 });
 const { openLoopback } = await import(pathToFileURL(outfile).href);
-const browser = await chromium.launch({
-  executablePath: '/usr/bin/chromium',
-  args: [
-    '--no-sandbox',
-    '--disable-gpu',
-    '--disable-quic',
-    '--disable-background-networking',
-    '--disable-sync',
-  ],
-});
+const browser = await openChromium();
 try {
   await mkdir(folder, { recursive: true });
   for (const [size, viewport] of Object.entries(sizes)) {
