@@ -123,7 +123,7 @@ export async function openWhoamiServer(options: WhoamiServerOptions): Promise<Wh
     : openVerification({ ...settings, resources, http, log, now, observe });
   const page = createPage({
     // A page for people offers one sign-in: with the first of several authorization servers.
-    issuer: settings.issuers[0]?.issuer,
+    issuer: () => settings.issuers[0]?.issuer,
     clientId: settings.pageClientId,
     fronts: settings.upstream !== undefined,
     document: () => verification?.providers[0]?.current()?.metadata.document,

@@ -6,7 +6,8 @@ import { content } from './content.ts';
 import { style } from './style.ts';
 
 export interface PageOptions {
-  readonly issuer: string | undefined;
+  /** Whom the page's sign-in must meet; `undefined` without authentication. */
+  issuer(): string | undefined;
   readonly clientId: string | undefined;
   /** This is the gate of another MCP server. */
   readonly fronts: boolean;
@@ -40,7 +41,7 @@ export function createPage({ issuer, clientId, fronts, document }: PageOptions):
 <script type="module" src="${x.site.basePath}/page/page.js"></script>
 </head>
 <body>
-${content({ site: x.site, issuer, clientId, fronts })}
+${content({ site: x.site, issuer: issuer(), clientId, fronts })}
 </body>
 </html>
 `;

@@ -66,6 +66,9 @@ describe('settings that change while the server runs', () => {
     expect((await world.rpc(old, call())).status).toBe(401);
     const document = await world.send('GET', '/.well-known/oauth-protected-resource');
     expect(document.json().authorization_servers).toEqual([other.issuer]);
+    const page = await world.send('GET', '/', { Accept: 'text/html' });
+    expect(page.body).toContain(other.issuer);
+    expect(page.body).not.toContain(world.provider.issuer);
     await Promise.all([world.close(), other.close()]);
   });
 
