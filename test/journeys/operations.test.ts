@@ -97,6 +97,19 @@ describe('metrics and the log of the built command', () => {
   });
 });
 
+test('a metrics port that is taken is exit code 1 at once, whatever is on standard input', async () => {
+  const taken = provider.port;
+  const { env, remove } = makeHome();
+  const flags = ['--port', '0', '--metrics-port', String(taken), '--issuer', provider.issuer];
+  const running = start(['serve', ...flags], { env });
+  const { code, stderr } = await running.finished;
+  expect([code, stderr]).toEqual([
+    1,
+    expect.stringMatching(new RegExp(`port ${taken} .*\\n.*--metrics-port`)),
+  ]);
+  remove();
+});
+
 describe('SIGHUP', () => {
   const told = /SIGHUP: the configuration was read again changed="([^"]*)"(?: at the next start="([^"]*)")?/;
 

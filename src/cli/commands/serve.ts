@@ -8,6 +8,7 @@ import type { Context, ExitCode } from '../context.ts';
 import { awaitFirstMessage, mayCarryMessages } from '../first-message.ts';
 import { createLiveLog, type LiveLog } from '../live-log.ts';
 import { announce, announceVerification, endpointOf, ownAddress } from '../serve/announce.ts';
+import { warnOfOpenFiles } from '../serve/open-files.ts';
 import { openParts, type Parts } from '../serve/parts.ts';
 import { createReload } from '../serve/reload.ts';
 import { readServeSettings, type ServeSettings, serveOptions } from '../serve/settings.ts';
@@ -51,6 +52,7 @@ async function live(
   const { server, demoIssuer } = parts;
   const address = ownAddress(settings.server, server.port);
   announce(log, settings.server, parts, address);
+  warnOfOpenFiles(settings.server, log);
   if (settings.server.tls) warnOfValidity(settings.server.tls, log, context.now());
   const read = () => readServeSettings(context, given);
   const reload = createReload({ server, log, started: settings, demoIssuer, read, now: context.now });

@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { AppError } from '../../lib/errors.ts';
 import { listenError } from '../../lib/ports.ts';
 import { isLoopbackHost } from '../../lib/url.ts';
 import type { Metrics } from './metrics.ts';
@@ -33,7 +34,11 @@ export async function openMetricsListener(options: MetricsListenerOptions): Prom
   });
   server.maxConnections = maxConnections;
   await new Promise<void>((resolve, reject) => {
-    server.on('error', (error) => reject(listenError(error, host, port, '--metrics-port')));
+    server.on('error', (error) => {
+      const { code, message, hint } = listenError(error, host, port, '--metrics-port');
+      // Without the cause: it is not the server's own port, on which another copy of us may be serving.
+      reject(new AppError(code, message, { hint }));
+    });
     server.listen({ host: host.replace(/^\[|\]$/g, ''), port, exclusive: true }, resolve);
   });
   return {
