@@ -56,13 +56,12 @@ function jsonLine(level: LogLevel, message: string, fields: LogFields, now: () =
 
 /** Fields as they may be shown: numbers, truth values, and text that is safe to print. */
 export function shownFields(fields: LogFields): Record<string, string | number | boolean> {
-  const present = Object.entries(fields).filter(([, value]) => value !== undefined);
-  return Object.fromEntries(
-    present.map(([key, value]) => [
-      key,
-      typeof value === 'number' || typeof value === 'boolean' ? value : display(textOf(value)),
-    ]),
-  );
+  const shown: Record<string, string | number | boolean> = {};
+  for (const [key, value] of Object.entries(fields)) {
+    if (value === undefined) continue;
+    shown[key] = typeof value === 'number' || typeof value === 'boolean' ? value : display(textOf(value));
+  }
+  return shown;
 }
 
 function textOf(value: unknown): string {

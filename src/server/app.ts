@@ -48,7 +48,7 @@ export function createApp(options: AppOptions) {
 
   async function route(record: RequestRecord, res: ServerResponse): Promise<void> {
     const { req } = record;
-    const asked = { ...askedBy(req), from: () => callerOf(req), record };
+    const asked = askedBy(req, callerOf, req.url, record);
     const { method, path, query, headers } = asked;
     if (asked.repeated !== 'host' && healthPaths.has(path)) {
       record.route = 'health';

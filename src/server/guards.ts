@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { Log } from '../lib/log.ts';
 import type { PublicAddress, Site } from './address.ts';
+import type { CallerOf } from './caller.ts';
 import { methodRefusal, preflightReply, type Reply, refusal } from './exchange.ts';
 import { noteRequest, type RequestRecord } from './record.ts';
 
@@ -19,8 +20,16 @@ export interface Asked {
   readonly record?: RequestRecord | undefined;
 }
 
-/** Reads what the guards look at off one of Node's requests. In: the target, when it is not `req.url` any more. */
-export function askedBy(req: IncomingMessage, target = req.url ?? '/'): Asked {
+/**
+ * Reads what the guards look at off one of Node's requests. In: what finds the caller, the target when it is not
+ * `req.url` any more, and the request's record where it has one.
+ */
+export function askedBy(
+  req: IncomingMessage,
+  callerOf: CallerOf,
+  target = req.url ?? '/',
+  record?: RequestRecord,
+): Asked {
   const mark = target.indexOf('?');
   return {
     method: req.method ?? '',
@@ -28,7 +37,8 @@ export function askedBy(req: IncomingMessage, target = req.url ?? '/'): Asked {
     query: mark < 0 ? '' : target.slice(mark + 1),
     headers: req.headers,
     repeated: repeatedHeader(req.rawHeaders),
-    from: () => req.socket.remoteAddress,
+    from: () => callerOf(req),
+    record,
   };
 }
 

@@ -32,7 +32,7 @@ export function createNodeGate({
   async function enter(req: IncomingMessage, res: ServerResponse): Promise<Entered | undefined> {
     // A router that is mounted on a path cuts it off `url`.
     const { originalUrl } = req as { originalUrl?: string };
-    const { readableBy, outcome } = await decide({ ...askedBy(req, originalUrl), from: () => callerOf(req) });
+    const { readableBy, outcome } = await decide(askedBy(req, callerOf, originalUrl));
     if (isReply(outcome)) {
       send({ req, res, readableBy }, outcome);
       return undefined;
