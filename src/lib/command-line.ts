@@ -12,8 +12,8 @@ export function commandLine(command: 'login' | 'logout', { server, profile = 'de
 }
 
 /**
- * `text` as one word of a line that is pasted into a shell: bare, or in double quotes. Undefined where a shell (sh, cmd
- * or PowerShell) would find something to replace in those: a URL or a scope that somebody else chose may be a command.
+ * `text` as one word of a line that is pasted into a shell: bare, or in double quotes. Undefined where a shell, on
+ * Windows too, would find something to replace in those: a URL or a scope that somebody else chose may be a command.
  */
 export function shellWord(text: string): string | undefined {
   if (/^[\w:./@+,=~#%-]+$/.test(text)) return text;
