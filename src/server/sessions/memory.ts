@@ -9,6 +9,8 @@ const maxUnsent = 1024 * 1024;
 const idleLimit = 30 * 60_000;
 const ageLimit = 12 * 60 * 60_000;
 const afterExpiry = 60_000;
+/** For the last of an ended stream to be taken. */
+const lastWordsLimit = 5_000;
 const endBatch = 100;
 const endPause = 25;
 /** Whoever is left then is ended without a pause, and without a word to other replicas. */
@@ -85,9 +87,11 @@ export function createMemorySessions(options: MemorySessionsOptions): MemorySess
     options.removed?.(held);
   }
 
-  function end(held: LocalSession, why: SessionEnd): void {
-    remove(held.stream.id, why);
-    held.stream.end();
+  /** A client that does not read would never see the end, and keep its connection: it is cut off then. */
+  function end({ stream }: LocalSession, why: SessionEnd): void {
+    remove(stream.id, why);
+    stream.end();
+    setTimeout(() => stream.cut(), lastWordsLimit).unref();
   }
 
   /** Out: false when the client takes nothing and has been cut off. */

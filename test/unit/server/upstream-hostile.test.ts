@@ -144,6 +144,23 @@ test(threat('R9', 'no cache on the way keeps an answer, whatever the upstream sa
   expect(headers['cache-control']).toBe('no-store, no-transform');
 });
 
+test(threat('R17', 'a client that does not read holds no stream beyond the end of its token'), async () => {
+  behind.answer = (_, res) => {
+    res.writeHead(200, { 'content-type': 'text/event-stream' });
+    const more = () => {
+      while (!res.destroyed && res.write(`data: ${'x'.repeat(65_536)}\n\n`));
+      if (!res.destroyed) res.once('drain', more);
+    };
+    more();
+  };
+  const socket = await begin('GET', 'alice');
+  socket.pause();
+  await until('the stream behind the gate', 5_000, () => behind.got.length > 0);
+  world.pass(3_600_000 + 61_000);
+  await until('no connection behind the gate', 15_000, async () => (await behind.sockets()) === 0);
+  socket.destroy();
+}, 25_000);
+
 describe('a client that leaves', () => {
   const leave = async (method: 'GET' | 'POST', answer: typeof behind.answer) => {
     behind.answer = answer;
