@@ -12,7 +12,7 @@ export function commandLine(command: 'login' | 'logout', { server, profile = 'de
 }
 
 /**
- * `text` as one word of a line that is pasted into a shell: bare, or in double quotes. Undefined where a shell, on
+ * `text` as one word of a line that is pasted into a shell, bare or in double quotes. Undefined where a shell, on
  * Windows too, would find something to replace in those: a URL or a scope that somebody else chose may be a command.
  */
 export function shellWord(text: string): string | undefined {
