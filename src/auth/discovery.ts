@@ -51,7 +51,13 @@ export async function discover(
       ? await readOwnResourceMetadata(reach, server)
       : await readResourceMetadata(reach, server, challenge?.resourceMetadata);
   if (probe.wants === 'nothing' && !metadata && !settings.metadata) return 'no_oauth_wanted';
-  if (probe.wants === 'unclear' && !metadata && !settings.metadata) throw notMcp(server, probe.status);
+  if (probe.wants === 'unclear' && !settings.metadata) {
+    if (!metadata) throw notMcp(server, `status ${probe.status}, and has no OAuth metadata`);
+    // A path with a slip of the pen finds its origin's metadata, and would be signed in to for nothing.
+    if (probe.absent && metadata.resource !== server.href) {
+      throw notMcp(server, `status 404, and the OAuth metadata is of ${display(metadata.resource)}`);
+    }
+  }
 
   const issuing = await authorizationServer(reach, settings, metadata, log);
   if (flow === 'code') requireCodeFlow(issuing, settings.assumePkce, log);
@@ -103,10 +109,8 @@ function scopesAsked(
   return challenge?.scope?.split(' ') ?? metadata?.scopes ?? [];
 }
 
-function notMcp(server: URL, status: number): AppError {
-  return new AppError(
-    'not_mcp_server',
-    `${server.href} is no MCP server: it answers with status ${status}, and has no OAuth metadata`,
-    { hint: 'check the URL: its path is often /mcp or /sse' },
-  );
+function notMcp(server: URL, answer: string): AppError {
+  return new AppError('not_mcp_server', `${server.href} is no MCP server: it answers with ${answer}`, {
+    hint: 'check the URL: its path is often /mcp or /sse',
+  });
 }

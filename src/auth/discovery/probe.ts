@@ -21,8 +21,8 @@ export type Probe =
       readonly challenge: TokenChallenge | undefined;
       readonly dpop: DpopChallenge | undefined;
     }
-  /** Neither an MCP answer nor a 401. */
-  | { readonly wants: 'unclear'; readonly status: number };
+  /** Neither an MCP answer nor a 401. `absent`: 404, however it was asked. */
+  | { readonly wants: 'unclear'; readonly status: number; readonly absent: boolean };
 
 const accept = 'application/json, text/event-stream';
 
@@ -41,13 +41,14 @@ const initialize = JSON.stringify({
  */
 export async function probeServer(reach: Reach, server: URL): Promise<Probe> {
   const ways = /\/sse\/?$/.test(server.pathname) ? (['GET', 'POST'] as const) : (['POST', 'GET'] as const);
-  let status = 0;
+  let [status, absent] = [0, true];
   for (const method of ways) {
     const probe = await ask(reach, server, method);
     if (probe.wants !== 'unclear') return probe;
     status = Math.max(status, probe.status);
+    absent &&= probe.absent;
   }
-  if (status < 500) return { wants: 'unclear', status };
+  if (status < 500) return { wants: 'unclear', status, absent };
   throw new AppError('server_unreachable', `the MCP server ${server.href} answers with status ${status}`, {
     hint: 'it is there, but broken or starting: try again later',
   });
@@ -95,7 +96,7 @@ async function judge(reach: Reach, url: URL, incoming: IncomingMessage): Promise
       if (typeof session === 'string') await endSession(reach, url, session);
       return { wants: 'nothing' };
     }
-    return { wants: 'unclear', status };
+    return { wants: 'unclear', status, absent: status === 404 };
   } finally {
     incoming.destroy();
   }

@@ -171,6 +171,15 @@ describe('a server that cannot be signed in to', () => {
     expect(error.hint).toContain('/mcp or /sse');
   });
 
+  it('is not at that path, whatever metadata its origin has: not_mcp_server', async () => {
+    world.resource.behaviour.metadataAt = ['/.well-known/oauth-protected-resource'];
+    world.resource.behaviour.metadata = (it) => ({ ...it, resource: world.resource.origin });
+    const error = await refusal(find({ server: new URL('/mpc', world.resource.url) }));
+    expect(error.code).toBe('not_mcp_server');
+    expect(error.message).toContain(`status 404, and the OAuth metadata is of ${world.resource.origin}`);
+    expect(error.hint).toContain('/mcp or /sse');
+  });
+
   it('is down: server_unreachable', async () => {
     const gone = await listen(() => {});
     await gone.close();
