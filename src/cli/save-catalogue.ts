@@ -1,5 +1,5 @@
 import type { SignInEdges } from '../auth/edges.ts';
-import { reasonOf } from '../lib/errors.ts';
+import { AppError, reasonOf } from '../lib/errors.ts';
 import type { Client } from './client.ts';
 import type { Context } from './context.ts';
 
@@ -25,6 +25,7 @@ export async function saveCatalogue(context: Context, client: Client, edges: Sig
   } catch (error) {
     client.log.warn(`signed in, but ${client.server.href} did not tell its tools`, {
       reason: reasonOf(error),
+      hint: error instanceof AppError ? error.hint : undefined,
     });
   }
 }

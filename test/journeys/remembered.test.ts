@@ -44,3 +44,10 @@ test('a header is remembered only with a variable in place of what may be a secr
   expect(home.filesWith('k3y-of-carol')).toEqual([]);
   expect((await command(['whoami'], { env })).code).toBe(0);
 });
+
+test('at an address that is the origin alone, the sign-in says at once that no MCP endpoint is there', async () => {
+  const { code, stderr } = await signIn(`${serving.origin}/`, home.env);
+  expect(code).toBe(0);
+  expect(stderr).toContain('did not tell its tools');
+  expect(stderr).toContain('often ending in /mcp or /sse');
+});
