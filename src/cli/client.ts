@@ -70,7 +70,7 @@ export async function setUpClient(context: Context, given: Given, wants: ClientW
   const config = await openConfigFile(context.configDir);
   const { environment } = context;
   const levels = (files: Levels['files']): Levels => ({ flags: given.flags, environment, files });
-  const top = { name: config.path, members: config.global };
+  const top = { name: config.path, members: config.global, top: true };
 
   const { profile: named, logLevel } = resolve(commonOptions, levels([top]));
   const profile = wants.profile ?? named ?? 'default';

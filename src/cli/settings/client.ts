@@ -32,12 +32,15 @@ export const remoteOptions = {
     member: 'transport',
     help: 'how the server is spoken to (default: auto)',
   }),
-  header: several(readHeader, {
-    flag: 'header',
-    value: "'Name: value'",
-    member: 'header',
-    help: 'a further request header; ${VAR} is expanded (repeatable)',
-  }),
+  header: {
+    ...several(readHeader, {
+      flag: 'header',
+      value: "'Name: value'",
+      member: 'header',
+      help: 'a further request header; ${VAR} is expanded (repeatable)',
+    }),
+    ofOneServer: true,
+  },
   timeout: seconds(1, 86_400, {
     flag: 'timeout',
     value: 'SECONDS',
@@ -61,6 +64,7 @@ export const remoteOptions = {
       member: 'tokenCommand',
       help: 'a command that prints an access token; words at white space, no shell',
     }),
+    ofOneServer: true,
     read(texts: readonly string[], from: string): string {
       const command = texts.at(-1)?.trim() ?? '';
       if (command !== '') return command;

@@ -17,6 +17,8 @@ export interface Option<T> {
   readonly variables?: readonly string[];
   /** The member of the configuration file; absent: not settable there. */
   readonly member?: string;
+  /** In the file it stands with its server: at the top it would give every server what is meant for one. */
+  readonly ofOneServer?: boolean;
   /** The flag may be given several times; comma separated in a variable. */
   readonly repeatable?: boolean;
   readonly help: string;

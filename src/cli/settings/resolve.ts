@@ -75,7 +75,12 @@ export interface Levels {
   readonly flags: Given['flags'];
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Objects of the configuration file, the more specific first. */
-  readonly files: readonly { readonly name: string; readonly members: JsonObject }[];
+  readonly files: readonly {
+    readonly name: string;
+    readonly members: JsonObject;
+    /** These are for every server. */
+    readonly top?: boolean;
+  }[];
 }
 
 /** The value of every option of `table`: flag, then variable, then configuration file. */
@@ -88,8 +93,13 @@ export function resolve<T extends OptionTable>(table: T, levels: Levels): Values
 function resolveOne(option: Option<unknown>, { flags, environment, files }: Levels): unknown {
   const told = textsOf(option, flags, environment);
   if (told) return option.read(told.texts, told.from);
-  for (const { name, members } of files) {
+  for (const { name, members, top } of files) {
     if (!option.member || !Object.hasOwn(members, option.member)) continue;
+    if (top && option.ofOneServer) {
+      throw new AppError('usage', `${name}: "${option.member}" at the top would go to every server`, {
+        hint: `put it beside the URL of its server: {"servers": [{"url": "https://...", "${option.member}": ...}]}`,
+      });
+    }
     const texts = memberTexts(members[option.member]);
     if (!texts) throw new AppError('usage', `${name}: "${option.member}" has a value of the wrong kind`);
     return option.read(texts, `${name}: "${option.member}"`);

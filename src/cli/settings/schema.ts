@@ -12,15 +12,19 @@ const clientTables = [commonOptions, remoteOptions, signInOptions, loginOption, 
  * is this, and a test holds it to it.
  */
 export function configSchema(): JsonSchema {
-  const client = Object.assign({}, ...clientTables.map(membersOf)) as Record<string, JsonSchema>;
+  const client = Object.assign({}, ...clientTables.map((table) => membersOf(table))) as Record<
+    string,
+    JsonSchema
+  >;
   const { profile, ...ofServer } = client;
+  const ofEveryServer = Object.assign({}, ...clientTables.map((table) => membersOf(table, true)));
   const server = { ...membersOf(serverOptions), ...membersOf({ logLevel: commonOptions.logLevel }) };
   return {
     $schema: 'http://json-schema.org/draft-07/schema#',
     title: 'Configuration of mcp-whoami',
     ...object({
       $schema: { type: 'string' },
-      ...client,
+      ...ofEveryServer,
       defaultServer: {
         type: 'string',
         format: 'uri',
@@ -60,10 +64,12 @@ function object(properties: Readonly<Record<string, JsonSchema>>): JsonSchema {
   return { type: 'object', properties, additionalProperties: false };
 }
 
-/** What each member of the file may hold, with the help as its description. */
-function membersOf(table: OptionTable): Record<string, JsonSchema> {
-  const entries = Object.values(table).flatMap(({ member, help, json }) =>
-    member ? [[member, { ...(json ?? { type: 'string' }), description: help }] as const] : [],
+/** What each member of the file may hold, with the help as its description. In: `top`, where it is for every server. */
+function membersOf(table: OptionTable, top = false): Record<string, JsonSchema> {
+  const entries = Object.values(table).flatMap(({ member, help, json, ofOneServer }) =>
+    member && !(top && ofOneServer)
+      ? [[member, { ...(json ?? { type: 'string' }), description: help }] as const]
+      : [],
   );
   return Object.fromEntries(entries);
 }
