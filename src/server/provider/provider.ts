@@ -125,7 +125,7 @@ export function openProvider(options: ProviderOptions): Provider {
     timer = setTimeout(() => void renew(), failures === 0 ? renewEvery : wait).unref();
   }
 
-  void renew();
+  const firstSearch = renew();
   return {
     issuer: () => known?.metadata.issuer ?? rules.issuer,
     current: () => known,
@@ -135,6 +135,8 @@ export function openProvider(options: ProviderOptions): Provider {
     issues: (iss) => (known ? iss === known.metadata.issuer : mayMean(iss, rules.issuer)),
     mayTakeOpaque: () => known?.method.takesOpaque ?? mayTakeOpaque(rules),
     async rule(token) {
+      // The first request of all may come before the first answer: it need not fail for that.
+      if (!known && !problem) await firstSearch;
       if (!known) {
         throw (
           problem ??

@@ -247,3 +247,14 @@ test('a plain OAuth server is not asked for OpenID scopes', async () => {
   const token = await provider.jwt({ claims: { aud: `${world.origin}/mcp`, scope: 'read' } });
   expect((await world.rpc(token, call())).status).toBe(200);
 });
+
+test('the first request of all may come before the first answer: it waits for that, and is none of a failure', async () => {
+  const held: (() => void)[] = [];
+  provider.instead.set('discovery', (_req, res) => void held.push(() => json(res, 200, provider.metadata)));
+  const world = await open({ wait: false });
+  const early = world.rpc(await world.token(), call());
+  await until('the questions', 5_000, () => held.length > 0);
+  provider.instead.clear();
+  for (const answer of held) answer();
+  expect((await early).status).toBe(200);
+});
