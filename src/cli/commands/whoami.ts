@@ -12,7 +12,10 @@ import { keychainWaitMs } from './login.ts';
 
 export const command: Command = {
   positionals: ['[URL]'],
-  about: "Asks the server at URL who you are: one call of its whoami tool, through the bridge's own path.",
+  about: [
+    "Asks the server at URL who you are: one call of its whoami tool, through the bridge's own path.",
+    'Never opens a browser.',
+  ].join('\n'),
   options: { ...clientOptions, ...jsonOption },
   async run(context, given) {
     const client = await setUpClient(context, given);
