@@ -23,6 +23,7 @@ import {
   textsOf,
   type Values,
 } from './settings/resolve.ts';
+import { warnOfUnread } from './unread-settings.ts';
 
 /** Read once the server is known: what the file remembers of it counts. */
 const howOptions = { ...commonOptions, ...remoteOptions, ...signInOptions, ...storeOptions };
@@ -87,6 +88,7 @@ export async function setUpClient(context: Context, given: Given, wants: ClientW
   if (wants.sends !== false) refuseInsecure(server, values.allowHttp ?? []);
   const { headers, bearer } = expandHeaders(values.header ?? [], environment);
   const log = context.log(logLevel ?? 'info');
+  if (wants.server === undefined) await warnOfUnread(config, log);
   const http = await (wants.sends === false
     ? httpIfCan(context, values.ca, log)
     : httpTrusting(context, values.ca));

@@ -80,6 +80,19 @@ describe('wrong usage: one line, a next step, exit 2, no stack', () => {
     expect(code).toBe(2);
     expect(stderr).toContain('MCP_WHOAMI_LOG_LEVEL: "loud" is not one of error, warn, info, debug');
   });
+  test('a setting of the file that nothing reads is told, with the one that may be meant', async () => {
+    const folder = join(home.path, 'misspelt');
+    mkdirSync(folder);
+    writeFileSync(
+      join(folder, 'config.json'),
+      '{ "lgin": "never", "timeout": 10, "port": 3001, "serve": {} }',
+    );
+    const { code, stderr } = await run(['status'], { MCP_WHOAMI_CONFIG_DIR: folder });
+    expect(code).toBe(3);
+    expect(stderr).toContain('nothing reads a setting setting="lgin"');
+    expect(stderr).toContain('did you mean \\"login\\"?');
+    expect(stderr).not.toMatch(/timeout|port/);
+  });
   test('--json puts the error on the last line, for scripts', async () => {
     const { code, stderr } = await run(['status', '--profile', 'a b', '--json']);
     expect(code).toBe(2);
