@@ -82,7 +82,10 @@ export async function createRequest(
   const pushes = mustPush(server, client);
   const address = pushes ? await push(reach, { server, client, parameters, now: parts.now() }) : plain();
   if (address === 'client_forgotten') return address;
-  const { href } = secureUrl(address.url, 'the authorization URL', reach.policy);
+  const target = secureUrl(address.url, 'the authorization URL', reach.policy);
+  // The browser is not sent where we would not go ourselves.
+  await reach.guard.check(target);
+  const { href } = target;
   if (href.length > longestUrl) {
     throw new AppError(
       'metadata_invalid',

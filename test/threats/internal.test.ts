@@ -116,3 +116,27 @@ test('--allow-private-network lets such a sign-in through', async () => {
   await follow(address);
   expect((await login.finished).code).toBe(0);
 });
+
+test(
+  threat(
+    'C8',
+    'a public issuer that sends the browser, or whoever types a code, to loopback: no address is shown',
+  ),
+  async () => {
+    issuer.behaviour.device = (honest) => honest;
+    const { url, args } = publish(() => `http://mcp.test:${issuer.port}/oidc`);
+    const inside = `http://127.0.0.1:${issuer.port}/oidc/authorize`;
+    issuer.behaviour.metadata = (it) => ({
+      ...(JSON.parse(JSON.stringify(it).replaceAll('127.0.0.1', 'mcp.test')) as typeof it),
+      authorization_endpoint: inside,
+    });
+    const trusted = ['--allow-http', `http://mcp.test:${issuer.port}`];
+    for (const how of ['--no-browser', '--device']) {
+      const { code, stderr, stdout } = await command(['login', url, how, ...args, ...trusted], { env });
+      expect(stderr).toContain('a loopback address');
+      expect(stdout + stderr).not.toMatch(/oidc\/(?:authorize|device)/);
+      expect(code).toBe(1);
+    }
+    expect(issuer.at('authorize')).toEqual([]);
+  },
+);

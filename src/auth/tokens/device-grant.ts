@@ -57,6 +57,7 @@ export async function askForDeviceCode(
     throw new AppError('sign_in_failed', `${display(server.issuer)} gave a code that cannot be shown`);
   }
   const verificationUri = secureUrl(short(answer.verification_uri), 'the verification URL', reach.policy);
+  await reach.guard.check(verificationUri);
   return {
     userCode,
     verificationUri: verificationUri.href,
