@@ -78,7 +78,8 @@ describe('TLS by the server itself', () => {
     await new Promise((resolve) => silent.once('secureConnect', resolve));
     await world.close();
     await until('both ends', 5_000, () => gone === 2);
-  });
+    // Node would wait 10 s for the handshake, longer than this test may take.
+  }, 8_000);
 
   test(threat('R16', 'plain http is not answered there'), async () => {
     const world = await openWorld({ settings: { tls: given(first) } });
