@@ -37,6 +37,8 @@ export async function callThroughBridge(
     http: client.http,
     // Its lines are for a client that waits; here the one error at the end says it all.
     log: client.log.level === 'debug' ? client.log : silentLog,
+    // A person who waits in front of a terminal would rather know.
+    timing: { holdMs: 3_000 },
   });
   const mcp = new McpClient({ name: 'mcp-whoami', version: '1.0.0' });
   const stop = () => void bridge.close('cancelled');

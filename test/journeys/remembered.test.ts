@@ -51,3 +51,10 @@ test('at an address that is the origin alone, the sign-in says at once that no M
   expect(stderr).toContain('did not tell its tools');
   expect(stderr).toContain('often ending in /mcp or /sse');
 });
+
+test('a token given by hand stands before a sign-in: login says so', async () => {
+  const { code, stderr } = await signIn(serving.sse, { ...home.env, MCP_WHOAMI_TOKEN: 'by-hand' });
+  expect(code).toBe(0);
+  expect(stderr).toContain('while MCP_WHOAMI_TOKEN is set');
+  expect(stderr).toContain('unset MCP_WHOAMI_TOKEN');
+});

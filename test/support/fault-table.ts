@@ -41,7 +41,7 @@ export const rows = [
   'answer twice, unknown id, late after cancel',
   '10,000 notifications in a burst',
   'two bridges for one server start together',
-  // Issue 4, beside the matrix.
+  // Beside the matrix.
   'a call that is merely slow',
   'refused and garbled connections',
   'duplicated and reordered answers',

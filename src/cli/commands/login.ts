@@ -113,11 +113,16 @@ async function settle(
   edges: SignInEdges,
   signedIn: SignedIn,
 ): Promise<void> {
-  const { config, server, profile } = client;
+  const { config, server, profile, token } = client;
   await config.remember(server.href, profile, toRemember(client, context, given));
   if (given.flags.get('header')?.some((text) => !text.includes('${'))) {
     client.log.warn('a header with a literal value is not remembered: it may be a secret', {
       hint: "give it to bridge too, or name a variable in it: --header 'Name: ${VAR}'",
+    });
+  }
+  if (token) {
+    client.log.warn(`while ${token.from} is set, bridge and whoami send its token, not this sign-in's`, {
+      hint: 'command' in token ? 'take tokenCommand out of config.json' : `unset ${token.from}`,
     });
   }
   const first = config.defaultServer === undefined;
