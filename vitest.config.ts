@@ -3,7 +3,15 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     projects: [
-      { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], testTimeout: 15_000 } },
+      {
+        test: {
+          name: 'unit',
+          include: ['test/unit/**/*.test.ts'],
+          testTimeout: 15_000,
+          // Half of their time they wait for servers of their own.
+          maxWorkers: 3,
+        },
+      },
       { test: { name: 'fuzz', include: ['test/fuzz/**/*.test.ts'], testTimeout: 300_000 } },
       {
         test: {
@@ -13,7 +21,7 @@ export default defineConfig({
           hookTimeout: 60_000,
           globalSetup: ['test/support/fault-table.ts'],
           // They mostly wait: for processes, pages, and faults to be noticed.
-          maxWorkers: 4,
+          maxWorkers: 6,
           // A journey that a starved machine upset is walked once more; the report tells which.
           retry: 1,
         },
