@@ -86,6 +86,7 @@ function installSystemPackages() {
     systemd: '/usr/bin/systemd-analyze',
     glewlwyd: '/usr/bin/glewlwyd',
     sqlite3: '/usr/bin/sqlite3',
+    openssl: '/usr/bin/openssl',
   };
   const missing = Object.keys(wanted).filter((name) => !existsSync(wanted[name]));
   if (missing.length === 0) return;
