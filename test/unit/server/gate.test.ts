@@ -171,11 +171,12 @@ describe('too many bad tokens from one address', () => {
       const good = await own.token();
       expect((await own.rpc(good, call())).status).toBe(200);
       const bad = (i: number) => own.send('GET', '/sse', { authorization: `Bearer a"${i}` });
-      const seen: number[] = [];
-      for (let i = 0; i < 160 && !seen.includes(429); i++) seen.push((await bad(i)).status);
-      expect(seen.length).toBeGreaterThanOrEqual(101);
-      expect(seen.at(-1)).toBe(429);
-      const limited = await bad(0);
+      // A slow machine gives the address some of its burst back meanwhile.
+      let limited = await bad(0);
+      let asked = 1;
+      for (; asked < 1_000 && limited.status !== 429; asked++) limited = await bad(asked);
+      expect(asked).toBeGreaterThanOrEqual(101);
+      expect(limited.status).toBe(429);
       expect(limited.headers['retry-after']).toBe('1');
       expect(limited.headers).not.toHaveProperty('www-authenticate');
       expect((await own.rpc(good, call())).status).toBe(200);

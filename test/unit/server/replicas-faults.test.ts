@@ -162,7 +162,10 @@ describe.skipIf(!hasRedis)('what breaks', () => {
     await until('its end in Redis', 5_000, async () => (await all.redis.ask('EXISTS', session)) === 0);
   });
 
-  test('a replica that drains hands over: others find nothing of it, and what is on its way arrives', async () => {
+  // A command to Redis has half a second: on a starved machine an answer may come too late for the stream's end.
+  test('a replica that drains hands over: others find nothing of it, and what is on its way arrives', {
+    retry: 2,
+  }, async () => {
     const token = await all.token();
     const streams = await Promise.all(Array.from({ length: 20 }, () => all.open(a, token)));
     const posts = streams.map((stream) => all.post(b, stream, token, call('last')));
