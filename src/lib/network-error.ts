@@ -43,6 +43,13 @@ export function networkHint(error: unknown, now: number = Date.now()): string | 
 const hasNoIpv6 = (error: unknown, { hostname }: URL) =>
   hostname.startsWith('[') && hasCode(error, 'EADDRNOTAVAIL', 'EAFNOSUPPORT', 'ENETUNREACH');
 
+/** No connection stood: nothing of the request has left this machine. */
+export function neverSent(error: unknown): boolean {
+  const first: unknown = error instanceof AggregateError ? error.errors[0] : error;
+  const syscall = (first as { syscall?: unknown } | undefined)?.syscall;
+  return syscall === 'connect' || syscall === 'getaddrinfo' || hasCode(first, 'ECONNREFUSED', 'ENOTFOUND');
+}
+
 /** TLS came to nothing: nothing was sent, and another try would end the same way. */
 export function isTlsRefusal(error: unknown): boolean {
   return isCertificateRefusal(error) || /^(?:ERR_TLS_|ERR_SSL_|EPROTO$)/.test(codeOf(error));

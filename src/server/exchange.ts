@@ -118,6 +118,12 @@ export function refuse(x: Answering, ...what: Parameters<typeof refusal>): void 
   send(x, refusal(...what));
 }
 
+/** There is no room, or soon no server: another try in a few seconds may do better. In: the fixed word of the reason. */
+export function refuseForNow(x: Exchange, word: string, why: string): void {
+  noteRefusal(x, word);
+  refuse(x, 503, 'temporarily_unavailable', why, { 'retry-after': '5' });
+}
+
 /** The answer to a method that the path does not know. */
 export function refuseMethod(x: Answering, allow: string): void {
   send(x, methodRefusal(allow));

@@ -1,5 +1,5 @@
 import { AppError, hasCode } from '../../lib/errors.ts';
-import { describeNetworkError, isTlsRefusal, networkHint } from '../../lib/network-error.ts';
+import { describeNetworkError, isTlsRefusal, networkHint, neverSent } from '../../lib/network-error.ts';
 import { display } from '../../lib/text.ts';
 
 /** Why something did not come through. What may be done about it is decided in one place, `resend.ts`. */
@@ -133,9 +133,3 @@ export function patienceAfter(last: AppError | undefined, mostMs: number): numbe
 
 const isNameFailure = (error: unknown) =>
   hasCode(error instanceof AggregateError ? error.errors[0] : error, 'ENOTFOUND', 'EAI_AGAIN', 'ENETUNREACH');
-
-function neverSent(error: unknown): boolean {
-  const first: unknown = error instanceof AggregateError ? error.errors[0] : error;
-  const syscall = (first as { syscall?: unknown } | undefined)?.syscall;
-  return syscall === 'connect' || syscall === 'getaddrinfo' || hasCode(first, 'ECONNREFUSED', 'ENOTFOUND');
-}

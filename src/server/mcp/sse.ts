@@ -2,7 +2,15 @@ import type { ServerResponse } from 'node:http';
 import { SSEServerTransport } from '@modelcontextprotocol/sdk/server/sse.js';
 import type { JSONRPCMessage } from '@modelcontextprotocol/sdk/types.js';
 import type { Log } from '../../lib/log.ts';
-import { answer, corsHeaders, type Exchange, noteRefusal, refuse, refuseMethod } from '../exchange.ts';
+import {
+  answer,
+  corsHeaders,
+  type Exchange,
+  noteRefusal,
+  refuse,
+  refuseForNow,
+  refuseMethod,
+} from '../exchange.ts';
 import { answerUnavailable } from '../gate.ts';
 import { noteRequest } from '../record.ts';
 import type { Sessions, Stream } from '../sessions/sessions.ts';
@@ -33,14 +41,14 @@ export function createSse({ sessions, draining, log }: SseOptions): Sse {
   return {
     async stream(x, principal) {
       if (x.req.method !== 'GET') return refuseMethod(x, 'GET, OPTIONS');
-      if (draining()) return full(x, 'draining', 'The server is about to stop');
+      if (draining()) return refuseForNow(x, 'draining', 'The server is about to stop');
       if (x.res.destroyed || x.res.socket === null) return;
       const transport = new SSEServerTransport(`${x.site.basePath}/messages`, x.res);
       const stream = streamOf(transport, x.res);
       const user = principal?.user ?? anybody;
       if (!(await sessions.open(stream, user, principal?.identity.expiresAt))) {
         noteRequest(x, log, 'no room for another stream; --max-sessions', { open: sessions.size() });
-        return full(x, 'too_many_streams', 'Too many open streams');
+        return refuseForNow(x, 'too_many_streams', 'Too many open streams');
       }
       // Where replicas share sessions, telling them took a moment.
       if (x.res.destroyed) return sessions.closed(stream.id);
@@ -101,9 +109,4 @@ function forgetRequest({ req }: Exchange): void {
   });
   req.rawHeaders = [];
   req.headers = Object.fromEntries(kept);
-}
-
-function full(x: Exchange, word: string, why: string): void {
-  noteRefusal(x, word);
-  refuse(x, 503, 'temporarily_unavailable', why, { 'retry-after': '5' });
 }

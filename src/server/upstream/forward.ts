@@ -1,8 +1,7 @@
 import type { IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders } from 'node:http';
-import { hasCode } from '../../lib/errors.ts';
 import type { HttpClient } from '../../lib/http.ts';
 import type { Log } from '../../lib/log.ts';
-import { describeNetworkError } from '../../lib/network-error.ts';
+import { describeNetworkError, neverSent } from '../../lib/network-error.ts';
 import { answerJson, corsHeaders, type Exchange } from '../exchange.ts';
 import { answerUnavailable } from '../gate.ts';
 import { rpcCodes, rpcError } from '../mcp/messages.ts';
@@ -119,10 +118,4 @@ function chosen(from: IncomingHttpHeaders, names: readonly string[]): Record<str
 function parametersIn(from: IncomingHttpHeaders): Record<string, string> {
   const names = Object.keys(from).filter((name) => /^mcp-param-[a-z0-9-]{1,64}$/.test(name));
   return chosen(from, names.slice(0, 32));
-}
-
-function neverSent(error: unknown): boolean {
-  const first: unknown = error instanceof AggregateError ? error.errors[0] : error;
-  const syscall = (first as { syscall?: unknown } | undefined)?.syscall;
-  return syscall === 'connect' || syscall === 'getaddrinfo' || hasCode(first, 'ECONNREFUSED', 'ENOTFOUND');
 }

@@ -4,7 +4,7 @@ import { pipeline } from 'node:stream/promises';
 import type { HttpClient } from '../../lib/http.ts';
 import type { Log } from '../../lib/log.ts';
 import type { SigningKey } from '../../lib/signing-key.ts';
-import { type Exchange, noteRefusal, refuse, refuseMethod } from '../exchange.ts';
+import { type Exchange, refuse, refuseForNow, refuseMethod } from '../exchange.ts';
 import { readBody } from '../mcp/body.ts';
 import type { Sessions, Stream } from '../sessions/sessions.ts';
 import type { Principal } from '../verify/principal.ts';
@@ -48,7 +48,7 @@ export function createUpstream(options: UpstreamOptions): Upstream {
     if (method !== 'POST' && method !== 'GET' && method !== 'DELETE') {
       return refuseMethod(x, 'GET, POST, DELETE, OPTIONS');
     }
-    if (method === 'GET' && draining()) return full(x, 'draining', 'The server is about to stop');
+    if (method === 'GET' && draining()) return refuseForNow(x, 'draining', 'The server is about to stop');
     const handle = x.req.headers['mcp-session-id'];
     const session = typeof handle === 'string' ? sessionNames.open(handle, principal.user) : undefined;
     if (handle !== undefined && session === undefined) return lost(x);
@@ -84,7 +84,7 @@ export function createUpstream(options: UpstreamOptions): Upstream {
     });
     if (!(await sessions.open(streamOf(id, x.res), user, identity.expiresAt))) {
       incoming.destroy();
-      return full(x, 'too_many_streams', 'Too many open streams');
+      return refuseForNow(x, 'too_many_streams', 'Too many open streams');
     }
     x.res.writeHead(200, headOf(x, incoming, {}));
     x.res.flushHeaders();
@@ -150,9 +150,4 @@ function streamOf(id: string, res: ServerResponse): Stream {
 
 function lost(x: Exchange): void {
   refuse(x, 404, 'session_not_found', 'No such session: start again');
-}
-
-function full(x: Exchange, word: string, why: string): void {
-  noteRefusal(x, word);
-  refuse(x, 503, 'temporarily_unavailable', why, { 'retry-after': '5' });
 }
